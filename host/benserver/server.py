@@ -1,0 +1,127 @@
+"""The server: a key, a registry of actions and the sockets that reach it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from .actions import Action, Actions
+from .keys import read_master
+from .sessions import Sessions
+from .udp import Udp
+
+
+class Server:
+    """Listens for boards on a UDP port.
+
+    localip: the address to listen on, "0.0.0.0" for every one; port: 0 takes a free one, which `.port` names.
+    keyfile: the shared key file; OSError where it cannot be read, ValueError where it is none.
+    timeout: seconds for which the parts of an unfinished request, or the rest of a long reply, are kept.
+    buffersize: most bytes of data in a request or a reply.
+    devices: {id: name} of the only boards that are answered; without it every board that has the key.
+    """
+
+    def __init__(
+        self,
+        localip: str,
+        port: int,
+        keyfile: str | os.PathLike[str] = "key.sec",
+        timeout: float = 10,
+        buffersize: int = 4096,
+        *,
+        devices: Mapping[int, str] | None = None,
+    ) -> None:
+        if not 0 <= port <= 65535:
+            raise ValueError(f"a port is 0 to 65535, not {port!r}")
+        if timeout <= 0 or buffersize <= 0:
+            raise ValueError("timeout and buffersize are above 0")
+        self.actions = Actions()
+        self.port = port
+        self.listening = threading.Event()
+        self._localip = localip
+        self._sessions = Sessions(
+            read_master(keyfile),
+            self.actions,
+            now=time.monotonic(),
+            devices=devices,
+            buffersize=buffersize,
+            timeout=timeout,
+        )
+        self._names = {} if devices is None else devices
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped: asyncio.Event | None = None
+
+    def add_action_handler(
+        self,
+        name: str,
+        fn: Callable[..., Any],
+        fresh: float = 0,
+        insecure: bool = False,
+        thread: bool = False,
+    ) -> None:
+        """Lets boards ask for an action: fn(data), or fn() where the request has no data.
+
+        What it returns is the reply: bytes, str, None or what JSON can hold. What it raises reaches the
+        board as the exception's name. A function runs in the server's loop and holds up everybody else;
+        a coroutine function runs as a task, and thread=True puts a function into a worker thread.
+        fresh: seconds that may pass between the board's asking and the running, for locks and motors.
+        insecure: also for requests that no key protects.
+        """
+        self.actions.add(Action(name, fn, fresh, insecure, thread))
+
+    def start(self) -> None:
+        """Listens until stop(), SIGINT or SIGTERM; OSError where the address cannot be had."""
+        asyncio.run(self._serve_until_signal())
+
+    def stop(self) -> None:
+        """Ends start() or serve(); from any thread, or from a handler."""
+        loop, stopped = self._loop, self._stopped
+        if loop and stopped:
+            with contextlib.suppress(RuntimeError):  # it has just ended by itself
+                loop.call_soon_threadsafe(stopped.set)
+
+    async def serve(self) -> None:
+        """start() for a program that has a loop of its own; ends with stop() or when cancelled."""
+        if self._loop:
+            raise RuntimeError("this server is listening already")
+        self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        udp = Udp(self._sessions, self.actions, self._names)
+        try:
+            self.port = await udp.listen(self._localip, self.port)
+            self.listening.set()
+            await self._stopped.wait()
+        finally:
+            self.listening.clear()
+            udp.close()
+            await self.actions.close()
+            self._loop = self._stopped = None
+
+    async def _serve_until_signal(self) -> None:
+        with _stopped_by_signals(self.stop):
+            await self.serve()
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals go to the main thread, whose business they are
+        return
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    try:
+        for each in signals:
+            loop.add_signal_handler(each, stop)
+    except NotImplementedError:  # Windows: Ctrl-C ends the loop as a KeyboardInterrupt
+        yield
+        return
+    try:
+        yield
+    finally:
+        for each in signals:
+            loop.remove_signal_handler(each)

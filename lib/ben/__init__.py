@@ -1,0 +1,24 @@
+"""ben: a secure link between a board and Python code."""
+
+import gc
+
+__version__ = "0.1.0"
+
+# A name is loaded when it is first asked for, with the modules behind it: a board pays only for
+# what it uses. The last module defines the name; the others go before it, the biggest first, so
+# that each is compiled in a heap as empty as can be, and not inside the import of another.
+_LINK = "crypto exchange message net "
+_HOME = {"client": _LINK + "udp", "Client": _LINK + "udp", "BenError": "message"}
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        try:  # a board asks here before it looks for the module
+            return __import__("ben." + name, None, None, (name,))
+        except ImportError:
+            raise AttributeError(name)
+    for module in _HOME[name].split():
+        module = __import__("ben." + module, None, None, (name,))
+        gc.collect()
+    value = globals()[name] = getattr(module, name)
+    return value

@@ -1,0 +1,70 @@
+"""The one place that knows sockets, and in what the ports differ about them."""
+
+import gc
+import select
+import socket
+
+try:
+    from time import sleep_ms, ticks_diff, ticks_ms
+
+    from micropython import const
+except ImportError:
+    from .cpython import const, sleep_ms, ticks_diff, ticks_ms  # noqa: F401
+
+_SHORT = const(256)  # recv(n) wants n free bytes in a row: most replies need no more
+_FULL = const(1280)  # no datagram of ben is longer: what crosses every IPv6 path
+_PAUSE = const(20)  # ms after a socket's error, which may come again at once
+
+
+class Udp:
+    """A connected UDP socket, opened when first used; an error counts as a lost datagram."""
+
+    def __init__(self, host, port):
+        self._to = host, port
+        self.address = self._socket = self.poll = None
+        self.size = _SHORT
+
+    def _resolve(self):
+        # Once: getaddrinfo blocks, on a board without Wi-Fi for ever, and a name server may be gone later.
+        for self.address in socket.getaddrinfo(*self._to, 0, socket.SOCK_DGRAM):
+            if self.address[0] == socket.AF_INET:  # where a name has both
+                break
+
+    def _open(self):
+        gc.collect()  # what stays from here on goes into the holes, not into the middle of what is free
+        self._socket = socket.socket(self.address[0], socket.SOCK_DGRAM)
+        self._socket.connect(self.address[-1])
+        self.poll = select.poll()
+        self.poll.register(self._socket, select.POLLIN)
+
+    def send(self, datagram):
+        """Sends one datagram; OSError only for a host that cannot be resolved."""
+        if not self.address:
+            self._resolve()
+        try:
+            if not self._socket:
+                self._open()
+            self._socket.send(datagram)
+        except OSError:  # Wi-Fi away, buffers full, an old refusal: a copy follows
+            if not self.poll:
+                self.close()
+
+    def recv(self, ms):
+        """The next datagram within ms milliseconds, or None."""
+        try:
+            if self.poll and self.poll.poll(ms):
+                datagram = self._socket.recv(self.size)
+                if len(datagram) == self.size:  # cut short: its copy will fit
+                    self.size = _FULL
+                return datagram
+            if self.poll:
+                return None
+        except OSError:
+            ms = _PAUSE
+        sleep_ms(ms)
+
+    def close(self):
+        """Closes the socket; the next send() is from another port."""
+        if self._socket:
+            self._socket.close()
+        self._socket = self.poll = None

@@ -1,0 +1,54 @@
+"""The blocking client."""
+
+from .message import send
+from .exchange import Exchange
+from .net import Udp, ticks_diff, ticks_ms
+
+try:
+    from _thread import allocate_lock
+except ImportError:  # ESP8266: no threads, so nobody to wait for
+    allocate_lock = None
+
+
+class Client:
+    """A link to one server; the arguments behind port are those of Exchange."""
+
+    def __init__(self, host, port, *args, **kwargs):
+        self._exchange = Exchange(*args, **kwargs)
+        self._socket = Udp(host, port)
+        self._lock = allocate_lock and allocate_lock()
+
+    @property
+    def session(self):
+        """10 bytes to keep over a deep sleep, for the session= of the next client, once."""
+        return self._exchange.session
+
+    def send(self, data, noreturn=False):
+        """What the action returned, {} with noreturn; OSError(ETIMEDOUT, "not run" or "maybe"), BenError."""
+        if self._lock:
+            self._lock.acquire()
+        steps = send(self._exchange, data, noreturn)
+        began = ticks_ms()
+        try:
+            out, wait = next(steps)
+            while True:
+                if out:
+                    self._socket.send(out)
+                got = self._socket.recv(wait)
+                out, wait = steps.send((ticks_diff(ticks_ms(), began), got))
+        except StopIteration as end:
+            return end.value
+        except OSError:
+            self._socket.close()  # the next send() leaves from another port: this one may be blocked on the way
+            raise
+        finally:
+            steps.close()
+            if self._lock:
+                self._lock.release()
+
+    def close(self):
+        """Closes the socket; a later send() opens it again."""
+        self._socket.close()
+
+
+client = Client

@@ -1,0 +1,1 @@
+from ben import Client, client  # the module name that BenCommunication's programs import
