@@ -198,7 +198,7 @@ def test_suites_are_tried_until_one_has_the_package(fresh, monkeypatch):
     monkeypatch.setattr(debian, "available", lambda: True)
     monkeypatch.setattr(debian, "archives", lambda: ["http://mirror/debian/"])
     monkeypatch.setattr(debian, "distribution", lambda: {"ID": "debian"})
-    assert os.path.isdir(debian.fetch("hello", "amd64") + "/root")
+    assert os.path.isdir(debian.fetch("hello", "amd64") + "/files")
     debian.fetch("hello", "amd64")  # from the cache now
     assert tried == ["stable", "testing"]
 

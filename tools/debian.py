@@ -37,7 +37,7 @@ def program(package, path, arch=None, at_least=None):
 
 
 def fetch(package, arch=None, at_least=None, nearest=False):
-    """The folder HOME of a package in the cache: HOME/root is the package unpacked, with all that it depends on.
+    """The folder HOME of a package in the cache: HOME/files is the package unpacked, with all that it depends on.
 
     arch: Debian's name of another architecture. at_least: the lowest version that will do.
     nearest: look in the machine's own release first, for what must fit the machine's other software.
@@ -49,7 +49,7 @@ def fetch(package, arch=None, at_least=None, nearest=False):
 
     def make(folder):
         cache.say(f"fetching {package} ({arch}) from this machine's Debian or Ubuntu archive ...")
-        _first_that_has(package, arch, at_least, nearest, os.path.join(folder, "root"))
+        _first_that_has(package, arch, at_least, nearest, os.path.join(folder, "files"))
 
     return cache.make_once(os.path.join(cache.folder(), "debian", name), make)
 
@@ -223,14 +223,14 @@ def _gist(text):
 
 
 def _launcher(home, path):
-    """A script HOME/NAME that starts HOME/root/PATH with the loader and the libraries that came with it."""
-    target = home + "/root" + path
+    """A script HOME/NAME that starts HOME/files/PATH with the loader and the libraries that came with it."""
+    target = home + "/files" + path
     if not os.path.isfile(target):
-        there = sorted(glob.glob(glob.escape(home + "/root") + "/usr/*bin/*"))
-        names = ", ".join(name[len(home + "/root") :] for name in there)
+        there = sorted(glob.glob(glob.escape(home + "/files") + "/usr/*bin/*"))
+        names = ", ".join(name[len(home + "/files") :] for name in there)
         raise Missing(f"{os.path.basename(home)} has no program {path}, only {names or 'no programs at all'}")
     launcher = os.path.join(home, os.path.basename(path))
-    words = " ".join(map(shlex.quote, _command(home + "/root", target, launcher)))
+    words = " ".join(map(shlex.quote, _command(home + "/files", target, launcher)))
     text = f'#!/bin/sh\nexec {words} "$@"\n'
     if _read(launcher) != text:  # it is new, or the cache has moved
         _write(launcher + f".{os.getpid()}", text)

@@ -117,7 +117,7 @@ def _pip_wheel_of_archive():
             f"this Python has no pip, and none could be fetched ({error}). Install Python's ensurepip "
             "module; on Debian and Ubuntu that is 'apt-get install python3-venv'."
         ) from None
-    return glob.glob(glob.escape(home) + "/root/usr/share/python-wheels/pip-*.whl")[0]
+    return glob.glob(glob.escape(home) + "/files/usr/share/python-wheels/pip-*.whl")[0]
 
 
 def _copy_pip_conf(making):

@@ -18,6 +18,11 @@ log = logging.getLogger("benserver")
 
 SLOW = 0.1  # s that a function may hold the loop before the log names it
 NOTHING = object()  # the data of a request that has none
+RAISED = (
+    Exception,
+    SystemExit,
+    asyncio.CancelledError,
+)  # what a handler may raise without harm to the server
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,7 @@ class Actions:
                 self._follow(action, result, done)
                 return
             outcome = Outcome(status.OK, result)
-        except (Exception, SystemExit) as error:
+        except RAISED as error:
             outcome = _failed(action, error)
         finally:
             _sender.reset(token)
@@ -147,7 +152,7 @@ class Actions:
         async def follow() -> None:
             try:
                 outcome = Outcome(status.OK, await running)
-            except (Exception, SystemExit, asyncio.CancelledError) as error:
+            except RAISED as error:
                 outcome = _failed(action, error)
             done(outcome)
 

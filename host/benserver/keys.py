@@ -46,9 +46,13 @@ def device_number(device: int | str) -> int:
 
 def read_master(file: str | os.PathLike[str]) -> bytes:
     """What every device's key derives from, out of a shared key file; OSError, ValueError."""
+    device: bytes | None
+    prk: bytes
     device, prk = keys.read(file)
     if device:
-        raise ValueError(f"{os.fspath(file)} is the key of device {device.hex()} alone: the shared key file is needed")
+        raise ValueError(
+            f"{os.fspath(file)} is the key of device {device.hex()} alone: the shared key file is needed"
+        )
     return prk
 
 

@@ -44,6 +44,7 @@ class Server:
         self.actions = Actions()
         self.port = port
         self.listening = threading.Event()
+        self.on_listening: Callable[[], None] = lambda: None
         self._localip = localip
         self._sessions = Sessions(
             read_master(keyfile),
@@ -95,6 +96,7 @@ class Server:
         try:
             self.port = await udp.listen(self._localip, self.port)
             self.listening.set()
+            self.on_listening()
             await self._stopped.wait()
         finally:
             self.listening.clear()

@@ -10,8 +10,9 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ben import keys, wire
 from Crypto.Cipher.AES import block_size as BLOCK
+
+from ben import keys, wire
 
 from . import status
 from .actions import NOTHING, Action, Actions, Outcome, Refusal
@@ -93,8 +94,9 @@ class Channel:
 class Device:
     """A device that has shown its key."""
 
-    def __init__(self, prk: bytes, number: bytes) -> None:
+    def __init__(self, prk: bytes, number: bytes, forgot: float) -> None:
         self.number = int.from_bytes(number, "big")
+        self.forgot = forgot  # for its channels: when a device was last dropped before this one was made
         self.c2s, self.s2c = keys.directions(keys.derive(prk, number))
         self.channels: dict[int, Channel] = {}
 
@@ -222,13 +224,13 @@ class Sessions:
             return None
         if self._allowed is not None and int.from_bytes(number, "big") not in self._allowed:
             return None
-        device = self._devices.get(number) or Device(self._prk, number)
+        device = self._devices.get(number) or Device(self._prk, number, self._forgot)
         plain = device.c2s.open(datagram, REQUEST_HEAD)
         if plain is None:
             return None
         self._heard(number, device, now)
-        channel = device.channels.setdefault(token[0] & 3, Channel(self._forgot))
-        return Ask(device, channel, token, seq, datagram[-BLOCK :], len(datagram), bytes(plain), now)
+        channel = device.channels.setdefault(token[0] & 3, Channel(device.forgot))
+        return Ask(device, channel, token, seq, datagram[-BLOCK:], len(datagram), bytes(plain), now)
 
     def _heard(self, number: bytes, device: Device, now: float) -> None:
         self._devices.pop(number, None)
@@ -242,7 +244,9 @@ class Sessions:
 
     # What a committed request asks for
 
-    def _act(self, ask: Ask, session: Session, head: Head | None, part: Part | None) -> tuple[bytes, Call | None]:
+    def _act(
+        self, ask: Ask, session: Session, head: Head | None, part: Part | None
+    ) -> tuple[bytes | None, Call | None]:
         if head is None:
             raise Refusal(status.MALFORMED, "malformed")
         if head.form == wire.NEXT:
@@ -302,7 +306,9 @@ class Sessions:
         if code:
             data = _cut_text(data, wire.chunk_of(ask.token))
         elif len(data) > self._buffersize:
-            return self._answer(ask, session, Outcome(status.GONE, f"its result is over {self._buffersize} bytes"))
+            return self._answer(
+                ask, session, Outcome(status.GONE, f"its result is over {self._buffersize} bytes")
+            )
         elif len(data) > wire.chunk_of(ask.token):
             session.rest = Rest(form, data, 0, ask.now + self._timeout)
             return self._piece(ask, session, session.rest, 0)

@@ -22,7 +22,15 @@ class Exchange:
     """One client's end of the link: its keys, token, sequence number and retransmission time."""
 
     def __init__(
-        self, timeout=10, keyfile="key.sec", buffersize=4096, *, device=None, channel=None, session=None, chunk=1024
+        self,
+        timeout=10,
+        keyfile="key.sec",
+        buffersize=4096,
+        *,
+        device=None,
+        channel=None,
+        session=None,
+        chunk=1024,
     ):
         global _clients
         if not 0 < timeout <= _TIMEOUT_MAX:

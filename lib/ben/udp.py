@@ -1,7 +1,7 @@
 """The blocking client."""
 
-from .message import send
 from .exchange import Exchange
+from .message import send
 from .net import Udp, ticks_diff, ticks_ms
 
 try:

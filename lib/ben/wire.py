@@ -35,7 +35,7 @@ def chunk_of(token):
     """Most bytes of plaintext in a request, of data in a reply, as a token's first byte says; ValueError."""
     chunk = (token[0] >> 2) * 32
     if not 64 <= chunk <= 1152:
-        raise ValueError("chunk")
+        raise ValueError("chunk: 64 to 1152 bytes")
     return chunk
 
 
@@ -62,7 +62,7 @@ def _check(value, depth=0):
                 each = value[each]
             _check(each, depth + 1)
         return
-    elif value is None or isinstance(value, (str, int)):
+    elif value is None or isinstance(value, (str, int, bool)):
         return
     raise ValueError("not for JSON: " + repr(value)[:40])
 

@@ -1,0 +1,171 @@
+"""The command line: python -m benserver keygen | device-key | serve."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import logging
+import runpy
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import __version__
+from .actions import Action, sender
+from .keys import device_key, device_number, generate_new_secret
+from .server import Server
+
+PORT = 8585
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status, 0 when all went well."""
+    args = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    try:
+        args.command(args)
+    except (OSError, ValueError) as error:
+        print(f"benserver: {_sentence(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benserver",
+        description="The server's side of ben, a secure link to MicroPython boards.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    keygen = commands.add_parser("keygen", help="write a new shared key file, for the server and its boards")
+    keygen.add_argument("file", metavar="FILE", help="where to; an existing file is left alone")
+    keygen.add_argument(
+        "--overwrite", action="store_true", help="replace an existing key: boards that hold it are out"
+    )
+    keygen.set_defaults(command=_keygen)
+
+    device = commands.add_parser(
+        "device-key", help="write the key file of one device: if stolen, it is this one's only"
+    )
+    device.add_argument("master", metavar="MASTER", help="the shared key file")
+    device.add_argument(
+        "device", metavar="DEVICE", type=_device, help="the device's id, 8 hex digits, such as 00000001"
+    )
+    device.add_argument("file", metavar="FILE", help="where to; an existing file is left alone")
+    device.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    device.set_defaults(command=_device_key)
+
+    serve = commands.add_parser(
+        "serve",
+        help="listen for boards, until Ctrl-C",
+        description="Listens for boards until Ctrl-C or SIGTERM. Without --actions it prints what they send.",
+    )
+    serve.add_argument(
+        "--udp",
+        metavar="[HOST:]PORT",
+        type=_address,
+        default=("0.0.0.0", PORT),
+        help=f"where to listen (default {PORT})",
+    )
+    serve.add_argument(
+        "--key", metavar="FILE", default="key.sec", help="the shared key file (default key.sec)"
+    )
+    serve.add_argument(
+        "--actions", metavar="FILE.py", help="a file that defines actions(server) and adds handlers there"
+    )
+    serve.add_argument(
+        "--device",
+        metavar="ID[=NAME]",
+        type=_named_device,
+        action="append",
+        help="answer this device, by its 8 hex digits, and no others but those named so; may be repeated",
+    )
+    serve.set_defaults(command=_serve)
+    return parser
+
+
+def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    # argparse shows the text of this exception only
+    @functools.wraps(parse)
+    def checked(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return checked
+
+
+@_argument
+def _device(text: str) -> int:
+    return device_number(text)
+
+
+@_argument
+def _named_device(text: str) -> tuple[int, str]:
+    number, _, name = text.partition("=")
+    return device_number(number), name or number.lower()
+
+
+@_argument
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or not 0 <= int(port) <= 65535:
+        raise ValueError(f"{text!r} is not PORT or HOST:PORT")
+    return host.strip("[]") or "0.0.0.0", int(port)
+
+
+def _keygen(args: argparse.Namespace) -> None:
+    generate_new_secret(args.file, overwrite=args.overwrite)
+    print(f"{args.file}: a new key. The server and its boards need it; nobody else may have it.")
+
+
+def _device_key(args: argparse.Namespace) -> None:
+    device_key(args.master, args.device, args.file, overwrite=args.overwrite)
+    print(f"{args.file}: the key of device {args.device:08x}. Copy it to that board as key.sec.")
+
+
+def _serve(args: argparse.Namespace) -> None:
+    host, port = args.udp
+    server = Server(host, port, args.key, devices=dict(args.device) if args.device else None)
+    if args.actions:
+        _load(args.actions)(server)
+    else:
+        server.actions.fallback = _printer
+    server.on_listening = lambda: print(
+        f"listening on {host} port {server.port} (UDP); Ctrl-C ends it", flush=True
+    )
+    try:
+        server.start()
+    except OSError as error:
+        raise OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}") from None
+
+
+def _load(file: str) -> Callable[[Server], None]:
+    actions = runpy.run_path(file).get("actions")
+    if not callable(actions):
+        raise ValueError(f"{file} does not define actions(server)")
+    return actions  # type: ignore[no-any-return]
+
+
+def _printer(name: str) -> Action:
+    def show(*data: Any) -> None:
+        asked = sender()
+        who = asked.name or f"{asked.device:08x}"
+        print(time.strftime("%H:%M:%S"), who, name, *data, flush=True)
+
+    return Action(name, show)
+
+
+def _sentence(error: OSError | ValueError) -> str:
+    if isinstance(error, FileExistsError):
+        return f"{error.filename} exists already; it is left as it is (--overwrite replaces it)"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Servers for the tests: in a thread of this process, or a process of their own."""
+
+import signal
+import subprocess
+import sys
+import threading
+
+from benserver import Server, generate_new_secret
+
+PATIENCE = 30  # s
+
+
+class Host:
+    """A running Server; its datagrams are counted, and what handlers were given is kept."""
+
+    def __init__(self, key, port=0, **options):
+        if not key.exists():
+            generate_new_secret(key)
+        self.server = Server("127.0.0.1", port, key, **options)
+        self.datagrams = 0
+        self.calls = []
+        self._count_datagrams()
+
+    def _count_datagrams(self):
+        receive = self.server._sessions.receive
+
+        def counted(*arguments):
+            self.datagrams += 1
+            return receive(*arguments)
+
+        self.server._sessions.receive = counted
+
+    def handle(self, name, fn, **options):
+        """Adds a handler, of which every call is kept as (name, arguments)."""
+
+        def kept(*data):
+            self.calls.append((name, data))
+            return fn(*data)
+
+        self.server.add_action_handler(name, kept, **options)
+
+    @property
+    def port(self):
+        return self.server.port
+
+    def __enter__(self):
+        self._thread = threading.Thread(target=self.server.start, daemon=True)
+        self._thread.start()
+        assert self.server.listening.wait(PATIENCE)
+        return self
+
+    def __exit__(self, *_):
+        self.server.stop()
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+
+
+class ServeProcess:
+    """`python -m benserver serve` as a process."""
+
+    def __init__(self, folder, *arguments, port=0):
+        command = [
+            sys.executable,
+            "-m",
+            "benserver",
+            "serve",
+            "--udp",
+            f"127.0.0.1:{port}",
+            *map(str, arguments),
+        ]
+        self.process = subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self.greeting = self.process.stdout.readline()
+
+    @property
+    def port(self):
+        return int(self.greeting.split()[4])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+    def end(self, signal_number=signal.SIGTERM):
+        """Sends a signal; returns the exit status and the rest of what it printed."""
+        self.process.send_signal(signal_number)
+        rest = self.process.communicate(timeout=PATIENCE)[0]
+        return self.process.returncode, rest

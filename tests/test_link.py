@@ -1,0 +1,253 @@
+"""The link as its user sees it: a board of every runtime against the real server."""
+
+import json
+
+import benserver
+from hosts import Host
+
+# What every script begins with.
+START = """
+import sys
+from ben import BenError, client
+link = client("127.0.0.1", int(sys.argv[1]), timeout=20)
+
+def refused(data, **options):
+    try:
+        print("ran:", link.send(data, **options))
+    except BenError as error:
+        print(error.status, error.text)
+"""
+
+VALUES = """
+values = [
+    None, True, 0, -1, 2.5, "", "text", "h\\u00e9 \\U0001f600", b"", b"\\x00\\xff", [], {}, [1, [2, {"a": None}]],
+    {"t": 23, "deep": {"list": [1.5, "x", {"y": [True, False]}]}}, {"\\u00fc": "\\U0001f331"}, 1 << 40,
+]
+for value in values:
+    got = link.send({"action": "echo", "data": value})
+    print(got == value and type(got) is type(value), repr(value))
+"""
+
+SIZES = """
+sizes = [0, 1, 13, 14, 15, 16, 1018, 1019, 1022, 1023, 1024, 1025, 2039, 2040, 2041, 2048, 4095, 4096]
+for size in sizes:
+    for value in (bytes(i & 255 for i in range(size)), "".join(chr(97 + i % 26) for i in range(size))):
+        got = link.send({"action": "echo", "data": value})
+        print(got == value, size)
+print(len(link.send({"action": "big", "data": 4096})), len(link.send({"action": "big", "data": 1024})))
+"""
+
+REFUSED = """
+refused({"action": "fails", "data": 0})
+refused({"action": "nosuch"})
+refused({"action": "echo", "data": bytes(4097)})
+refused({"action": "echo", "data": bytes(4000)}, noreturn=True)
+refused({"action": "set"})
+refused({"action": "nan"})
+refused({"action": "big", "data": 4097})
+refused({"action": "wants"})
+refused({"action": "nothing"})
+refused({"action": "small", "data": bytes(1000)})
+"""
+
+INVALID = """
+import gc
+def invalid(data):
+    try:
+        print("sent:", link.send(data))
+    except ValueError as error:
+        print("ValueError", error)
+nested = []
+for _ in range(25):
+    nested = [nested]
+for data in (float("nan"), [float("inf")], {"a": -float("inf")}, {1: 2}, object, {"a": b"bytes"}, {1, 2}, nested):
+    invalid({"action": "echo", "data": data})
+for data in ({}, {"data": 1}, {"action": 5}, {"action": b"echo"}, [], "echo", None, {"action": "echo", "dta": 1}):
+    invalid(data)
+for name in ("", "x" * 256, "\\u00e9" * 128):
+    invalid({"action": name})
+"""
+
+
+def run(board, host, body):
+    return board.run(START + body, host.port).splitlines()
+
+
+def serve(host):
+    def fails(_):
+        raise KeyError("not for the board")
+
+    host.handle("echo", lambda data=None: data)
+    host.handle("big", lambda size: "x" * size)
+    host.handle("fails", fails)
+    host.handle("set", lambda: {1, 2})
+    host.handle("nan", lambda: float("nan"))
+    host.handle("wants", lambda data: data)
+    host.handle("nothing", lambda: None)
+
+
+def test_values_come_back_as_they_went(board, host):
+    serve(host)
+    lines = run(board, host, VALUES)
+    assert len(lines) == 16
+    assert [line for line in lines if not line.startswith("True ")] == []
+
+
+def test_bodies_of_every_size_both_ways(board, host):
+    serve(host)
+    lines = run(board, host, SIZES)
+    assert lines[-1] == "4096 1024"
+    assert [line for line in lines[:-1] if not line.startswith("True ")] == []
+    assert len(host.calls) == 2 * 18 + 2, "each request ran once"
+
+
+def test_the_data_that_a_handler_gets(board, host):
+    serve(host)
+    host.handle("take", lambda *data: len(data))
+    lines = run(
+        board,
+        host,
+        'print(link.send({"action": "take"}), link.send({"action": "take", "data": None}))\n'
+        'print(link.send({"action": "nothing"}))\n'
+        'data = {"action": "take", "data": {"t": [1]}}\nlink.send(data, noreturn=True)\nprint(data)',
+    )
+    assert lines[:2] == ["0 1", "None"]
+    assert eval(lines[2]) == {"action": "take", "data": {"t": [1]}}, "the caller's dict is as it was"
+    assert [data for name, data in host.calls if name == "take"] == [(), (None,), ({"t": [1]},)]
+
+
+def test_a_refusal_of_each_status(board, host):
+    serve(host)
+    host.server._sessions._buffersize = 4096
+    lines = run(board, host, REFUSED)
+    assert lines == [
+        "1 KeyError",
+        "2 no such action: nosuch",
+        "3 over buffersize",
+        "ran: {}",
+        "5 its result cannot be encoded",
+        "5 its result cannot be encoded",
+        "5 its result is over 4096 bytes",
+        "1 TypeError",
+        "ran: None",
+        "2 no such action: small",
+    ]
+
+
+def test_too_big_for_the_server_alone(board, host):
+    serve(host)
+    host.server._sessions._buffersize = 1500
+    lines = run(
+        board, host, 'refused({"action": "echo", "data": bytes(1500)})\n' * 2 + REFUSED.split("\n")[4]
+    )
+    assert lines == ["ran: " + repr(bytes(1500))] * 2 + ["3 over 1500 bytes"]
+    assert len(host.calls) == 2
+
+
+def test_a_reply_over_the_clients_buffersize(board, host):
+    serve(host)
+    body = (
+        'link = client("127.0.0.1", int(sys.argv[1]), buffersize=%d)\n'
+        'refused({"action": "big", "data": %d})\nprint(link.send({"action": "echo", "data": 1}))'
+    )
+    assert run(board, host, body % (100, 101)) == ["5 the reply is over buffersize", "1"]
+    assert run(board, host, body % (2000, 3000)) == ["5 the reply is over buffersize", "1"]
+
+
+def test_what_cannot_be_sent_is_refused_before_sending(board, host):
+    serve(host)
+    lines = run(board, host, INVALID)
+    assert len(lines) == 8 + 8 + 3
+    assert [line for line in lines if not line.startswith("ValueError ")] == []
+    assert host.datagrams == 0
+
+
+def test_small_chunks(board, host):
+    serve(host)
+    lines = run(
+        board,
+        host,
+        "for chunk in (64, 96, 1152):\n"
+        '    link = client("127.0.0.1", int(sys.argv[1]), chunk=chunk)\n'
+        "    for size in (0, 55, 56, 57, 62, 64, 118, 119, 1000, 4096):\n"
+        '        print(link.send({"action": "echo", "data": bytes(size)}) == bytes(size))',
+    )
+    assert lines == ["True"] * 30
+    assert len(host.calls) == 30
+
+
+def test_devices_are_told_apart(board, host, tmp_path):
+    host.handle(
+        "who", lambda: [benserver.sender().device, benserver.sender().name, benserver.sender().secure]
+    )
+    benserver.device_key(tmp_path / "key.sec", "0000000a", tmp_path / "a.sec")
+    body = """
+import json
+for options in ({"device": 5}, {"device": 0xffffffff}, {"keyfile": "a.sec"}, {"keyfile": "a.sec", "device": 10}, {}):
+    link = client("127.0.0.1", int(sys.argv[1]), **options)
+    print(json.dumps(link.send({"action": "who"})))
+"""
+    lines = [json.loads(line) for line in run(board, host, body)]
+    assert lines[:4] == [[5, None, True], [0xFFFFFFFF, None, True], [10, None, True], [10, None, True]]
+    assert 0 <= lines[4][0] <= 0xFFFFFFFF
+
+
+def test_listed_devices_have_names_and_others_get_silence(board, tmp_path):
+    body = """
+for device in (5, 6):
+    link = client("127.0.0.1", int(sys.argv[1]), timeout=1, device=device)
+    try:
+        print(link.send({"action": "who"}))
+    except OSError as error:
+        print(error.args[1])
+"""
+    with Host(tmp_path / "key.sec", devices={5: "kitchen"}) as host:
+        host.handle("who", lambda: benserver.sender().name)
+        assert run(board, host, body) == ["kitchen", "not run"]
+
+
+def test_a_server_that_is_not_there(board, host):
+    body = """
+import errno
+link = client("127.0.0.1", 9, timeout=1)
+for _ in range(2):
+    try:
+        link.send({"action": "echo", "data": 1})
+    except OSError as error:
+        print(error.args[0] == errno.ETIMEDOUT, error.args[1])
+"""
+    assert run(board, host, body) == ["True not run"] * 2
+
+
+def test_the_public_names(board, host):
+    body = """
+import ben, benclient
+print(ben.client is ben.Client is benclient.client, ben.__version__)
+try:
+    ben.nosuch
+except AttributeError as error:
+    print("AttributeError", error)
+try:
+    from ben import nosuch
+except (ImportError, AttributeError):  # a board's
+    print("no such name")
+from ben import wire
+print(wire.REPLY)
+"""
+    lines = run(board, host, body)
+    assert lines[0].startswith("True ") and lines[1].startswith("AttributeError")
+    assert lines[2:] == ["no such name", "2"]
+
+
+def test_threads_take_turns(host, tmp_path):
+    """One request in flight per client: a second one waits."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from ben import client
+
+    host.handle("echo", lambda data: data)
+    link = client("127.0.0.1", host.port, keyfile=tmp_path / "key.sec")
+    with ThreadPoolExecutor(8) as threads:
+        got = list(threads.map(lambda i: link.send({"action": "echo", "data": i}), range(200)))
+    assert got == list(range(200))
+    assert [data for _, (data,) in host.calls] != [] and len(host.calls) == 200
