@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from benserver import generate_new_secret
 from board import ROOT
 from test_memory import BUDGETS
