@@ -36,7 +36,9 @@ def test_readme_is_short_and_its_figures_are_held():
     assert f"**{BUDGETS['.py']} KB** from source, **{BUDGETS['.mpy']} KB** compiled" in README
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/*.md")), ids=lambda path: path.name
+)
 def test_links_lead_somewhere(path):
     for link in re.findall(r"\]\(([^)#]+)", path.read_text()):
         assert link.startswith("https://") or (path.parent / link).exists(), link
@@ -45,12 +47,18 @@ def test_links_lead_somewhere(path):
 def test_the_demo_shows_readings_and_ends_by_itself():
     done = subprocess.run([ROOT / "run", "--count", "2"], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
-    shown = re.findall(r"^\S+  [0-9a-f]{8}  humidity \d+  temperature [\d.]+  round trip [\d.]+ ms$", done.stdout, re.M)
+    shown = re.findall(
+        r"^\S+  [0-9a-f]{8}  humidity \d+  temperature [\d.]+  round trip [\d.]+ ms$", done.stdout, re.M
+    )
     assert len(shown) == 2 and done.stdout.startswith("server: 127.0.0.1 port ")
 
 
 def test_the_demo_refuses_what_it_does_not_know():
-    for arguments, sentence in ((["--count", "0"], "--count"), (["--nonsense"], "unrecognized"), (["dmeo"], "./run")):
+    for arguments, sentence in (
+        (["--count", "0"], "--count"),
+        (["--nonsense"], "unrecognized"),
+        (["dmeo"], "./run"),
+    ):
         done = subprocess.run([ROOT / "run", *arguments], capture_output=True, text=True, timeout=PATIENCE)
         assert done.returncode == 2 and sentence in done.stderr and "Traceback" not in done.stderr
 
