@@ -46,7 +46,12 @@ class Board:
             (self.folder / "script.py").write_text(script)
             script = Path("script.py")
         options = ["-X", f"heapsize={heap}K"] if heap else []
-        environment = dict(os.environ, PYTHONPATH=str(self.lib), MICROPYPATH=f".:{self.lib}:.frozen")
+        environment = dict(
+            os.environ,
+            PYTHONPATH=str(self.lib),
+            PYTHONUNBUFFERED="1",  # what a script printed is to be had although it was killed
+            MICROPYPATH=f".:{self.lib}:.frozen",
+        )
         return subprocess.Popen(
             [*self.command, *options, str(script), *map(str, arguments)],
             cwd=self.folder,

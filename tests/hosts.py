@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 from benserver import Server, generate_new_secret
 
@@ -38,6 +39,13 @@ class Host:
             return fn(*data)
 
         self.server.add_action_handler(name, kept, **options)
+
+    def wait_for_calls(self, count):
+        """Until handlers were called so often."""
+        deadline = time.monotonic() + PATIENCE
+        while len(self.calls) < count:
+            assert time.monotonic() < deadline, self.calls
+            time.sleep(0.01)
 
     @property
     def port(self):

@@ -79,8 +79,7 @@ def test_a_slow_coroutine_holds_up_nobody(host, tmp_path):
         target=lambda: results.append(client("127.0.0.1", host.port, 20, key).send({"action": "slow"}))
     )
     waiting.start()
-    while not host.calls:
-        time.sleep(0.01)
+    host.wait_for_calls(1)
     assert client("127.0.0.1", host.port, 20, key).send({"action": "quick"}) == "quick"
     waiting.join()
     assert results == ["slow"] and len(host.calls) == 2
@@ -128,6 +127,5 @@ def test_stopping_cancels_what_still_runs(tmp_path):
         client("127.0.0.1", host.port, 20, str(tmp_path / "key.sec")).send(
             {"action": "forever"}, noreturn=True
         )
-        while not host.calls:
-            time.sleep(0.01)
+        host.wait_for_calls(1)
     assert cancelled == [True]

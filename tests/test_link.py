@@ -113,6 +113,7 @@ def test_the_data_that_a_handler_gets(board, host):
     )
     assert lines[:2] == ["0 1", "None"]
     assert eval(lines[2]) == {"action": "take", "data": {"t": [1]}}, "the caller's dict is as it was"
+    host.wait_for_calls(4)  # with noreturn it runs after the reply
     assert [data for name, data in host.calls if name == "take"] == [(), (None,), ({"t": [1]},)]
 
 
