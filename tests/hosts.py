@@ -14,10 +14,10 @@ PATIENCE = 30  # s
 class Host:
     """A running Server; its datagrams are counted, and what handlers were given is kept."""
 
-    def __init__(self, key, port=0, **options):
+    def __init__(self, key, port=0, localip="127.0.0.1", **options):
         if not key.exists():
             generate_new_secret(key)
-        self.server = Server("127.0.0.1", port, key, **options)
+        self.server = Server(localip, port, key, **options)
         self.datagrams = 0
         self.calls = []
         self._count_datagrams()

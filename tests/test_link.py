@@ -220,6 +220,56 @@ for _ in range(2):
     assert run(board, host, body) == ["True not run"] * 2
 
 
+def test_a_socket_that_cannot_be_opened_counts_as_loss(board, host):
+    """As where Wi-Fi is away: broadcasting is not allowed without being asked for."""
+    body = """
+link = client("255.255.255.255", 9, timeout=1)
+for _ in range(2):
+    try:
+        link.send({"action": "echo", "data": 1})
+    except OSError as error:
+        print(error.args[1])
+"""
+    assert run(board, host, body) == ["not run"] * 2
+
+
+def test_a_host_that_cannot_be_resolved_is_said_at_once(board, host):
+    serve(host)
+    body = """
+import socket
+link = client("no host", 9, timeout=1000)
+try:
+    link.send({"action": "echo", "data": 1})
+except OSError as error:
+    print("OSError")
+link._socket._to = "127.0.0.1", int(sys.argv[1])
+print(link.send({"action": "echo", "data": 2}))
+"""
+    assert run(board, host, body) == ["OSError", "2"]
+
+
+def test_a_closed_client_opens_again(board, host):
+    serve(host)
+    body = """
+for value in (1, 2):
+    print(link.send({"action": "echo", "data": value}))
+    link.close()
+    link.close()
+"""
+    assert run(board, host, body) == ["1", "2"]
+    assert host.datagrams == 3, "its session went on"
+
+
+def test_localhost_and_ipv6(board, tmp_path):
+    body = """
+print(client(sys.argv[2], int(sys.argv[1]), timeout=20).send({"action": "echo", "data": 1}))
+"""
+    for address, name in (("127.0.0.1", "localhost"), ("::1", "::1")):
+        with Host(tmp_path / "key.sec", localip=address) as host:
+            host.handle("echo", lambda data: data)
+            assert board.run(START + body, host.port, name) == "1\n"
+
+
 def test_the_public_names(board, host):
     body = """
 import ben, benclient
