@@ -10,6 +10,8 @@ def join():
         import network
     except ImportError:  # a PC: its network is not ours to join
         return
+    if not hasattr(network, "WLAN"):
+        return
     from config import WIFI_PASSWORD, WIFI_SSID
 
     wlan = network.WLAN(network.STA_IF)
@@ -35,4 +37,5 @@ def why(network, status):
     return "status %s" % status
 
 
-join()
+if __name__ == "__main__":  # not again when main.py imports it
+    join()

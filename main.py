@@ -50,7 +50,7 @@ link = client(SERVER, PORT)
 while True:
     try:
         reading = read()
-    except OSError as error:
+    except Exception as error:  # a DHT's wrong checksum is a bare Exception
         print("the sensor fails:", error)
     else:
         send(link, reading)

@@ -4,9 +4,11 @@ import os
 
 import pytest
 
-from board import Board, interpreter
+from board import ROOT, Board, interpreter
 from hosts import Host
 
+# For the processes that tests start, also where pytest was started by itself.
+os.environ["PYTHONPATH"] = os.pathsep.join(str(ROOT / name) for name in ("lib", "host"))
 RUNTIMES = ("cpython", "micropython-64", "micropython-32")
 
 

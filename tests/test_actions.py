@@ -129,3 +129,73 @@ def test_stopping_cancels_what_still_runs(tmp_path):
         )
         host.wait_for_calls(1)
     assert cancelled == [True]
+
+
+class Own(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("error", [StopIteration, GeneratorExit, KeyboardInterrupt, Own])
+@pytest.mark.parametrize("thread", [False, True])
+def test_whatever_a_handler_raises_is_told(host, link, error, thread):
+    def fails():
+        raise error
+
+    host.server.add_action_handler("fails", fails, thread=thread)
+    for _ in range(2):
+        with pytest.raises(BenError) as told:
+            link.send({"action": "fails"})
+        assert told.value.status == status.FAILED
+
+
+class Odd:
+    def __repr__(self):
+        raise KeyError("not even this")
+
+
+def test_whatever_a_handler_returns_is_answered(host, link):
+    deep = []
+    for _ in range(100000):
+        deep = [deep]
+    for value in (deep, Odd(), [Odd()]):
+        host.server.add_action_handler("odd", lambda value=value: value)
+        with pytest.raises(BenError) as told:
+            link.send({"action": "odd"})
+        assert told.value.status == status.GONE
+    with pytest.raises(ValueError, match="not for JSON"):
+        link.send({"action": "odd", "data": deep})
+
+
+def test_noreturn_is_answered_before_its_handler_ends(host, link):
+    go_on = threading.Event()
+    host.handle("wait", go_on.wait)
+    assert link.send({"action": "wait"}, noreturn=True) == {}
+    go_on.set()
+
+
+def test_what_runs_after_its_acknowledgement_is_not_answered(host, link):
+    async def later():
+        await asyncio.sleep(0)
+
+    finished = []
+    host.server._sessions.finish = lambda *arguments: finished.append(arguments)
+    host.handle("later", later)
+    assert link.send({"action": "later"}, noreturn=True) == {}
+    assert link.send({"action": "later"}, noreturn=True) == {}
+    host.wait_for_calls(2)
+    assert finished == []
+
+
+def test_a_datagram_that_breaks_the_rules_themselves_is_dropped(host, link):
+    """Whatever happens inside, the next datagram is served."""
+    receive, broken = host.server._sessions.receive, []
+
+    def once(*arguments):
+        if not broken:
+            broken.append(True)
+            raise RuntimeError("a fault of ours")
+        return receive(*arguments)
+
+    host.server._sessions.receive = once
+    host.handle("x", lambda: "served")
+    assert link.send({"action": "x"}) == "served" and broken

@@ -2,6 +2,7 @@
 
 import queue
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -43,17 +44,25 @@ def equipped(micropython_board):
 
 def test_boot_does_nothing_without_a_network_module(equipped):
     (equipped.folder / "config.py").unlink()
-    assert equipped.run("import boot") == ""
+    assert equipped.run(Path("boot.py")) == ""
 
 
 @pytest.mark.parametrize("after", [0, 2])
 def test_boot_joins(equipped, after):
     (equipped.folder / "network.py").write_text(FAKE_NETWORK)
-    out = equipped.run(
-        f"import network\nnetwork.WLAN.joined_after = {after}\nimport boot\nprint(network.calls)"
-    )
+    with open(equipped.folder / "boot.py", "a") as boot:  # run as a board runs it
+        boot.write("import network\nprint(network.calls)\n")
+    with open(equipped.folder / "network.py", "a") as network:
+        network.write(f"WLAN.joined_after = {after}\n")
+    out = equipped.run(Path("boot.py"))
     joined = ["active"] + [("connect", "home", "secret")] * bool(after)
     assert eval(out) == joined
+    assert equipped.run("import boot") == "[]\n", "not again when main.py imports it"
+
+
+def test_boot_leaves_a_board_without_wifi_alone(equipped):
+    (equipped.folder / "network.py").write_text("")
+    assert equipped.run("import boot\nboot.join()") == ""
 
 
 def test_boot_goes_on_with_a_reason(equipped):
@@ -62,14 +71,14 @@ def test_boot_goes_on_with_a_reason(equipped):
     clock = "import sys\nclass time:\n    now = 0\n    ticks_diff = staticmethod(lambda a, b: a - b)\n" + (
         "    sleep_ms = staticmethod(lambda ms: None)\n    def ticks_ms():\n        time.now += 1000\n        return time.now\n"
     )
-    script = clock + "sys.modules['time'] = time\nimport boot\nprint(time.now)"
+    script = clock + "sys.modules['time'] = time\nimport boot\nboot.join()\nprint(time.now)"
     assert equipped.run(script).splitlines() == ["no Wi-Fi: STAT_WRONG_PASSWORD", "21000"]
 
 
 def test_boot_survives_a_radio_that_refuses(equipped):
     (equipped.folder / "network.py").write_text(FAKE_NETWORK)
     (equipped.folder / "config.py").write_text('WIFI_SSID = "internal error"\nWIFI_PASSWORD = ""\n')
-    assert equipped.run("import boot") == "no Wi-Fi: Wifi Internal Error\n"
+    assert equipped.run("import boot\nboot.join()") == "no Wi-Fi: Wifi Internal Error\n"
 
 
 FAKE_DHT = """
@@ -79,8 +88,10 @@ class DHT11:
         self.pin = pin
     def measure(self):
         DHT11.measured += 1
-        if DHT11.measured % 2:
+        if DHT11.measured % 3 == 1:
             raise OSError("no answer from the sensor")
+        if DHT11.measured % 3 == 2:
+            raise Exception("checksum error")
     def temperature(self):
         return self.pin.number
     def humidity(self):

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from ben import client
 from benserver import generate_new_secret
 from hosts import Host, ServeProcess
 
@@ -93,6 +94,51 @@ def test_serve_prints_what_comes_and_ends_cleanly(board, tmp_path, ending):
     assert status == 0
     lines = [line.split(" ", 1)[1] for line in text.splitlines()]
     assert lines == ["0000000a dht {'t': 23}", "0000000a dht", "0000000a door {'t': 23}", "0000000a door"]
+
+
+STRANGE = """
+import sys
+from ben import client
+link = client("127.0.0.1", int(sys.argv[1]), device=10, timeout=20)
+print(link.send({"action": "say", "data": "\\x1b[2Jgone\\nforged"}), link.send({"action": "say\\n", "data": "\\u00fc"}))
+"""
+
+
+def test_serve_prints_a_boards_text_harmlessly(board, tmp_path, monkeypatch):
+    generate_new_secret(tmp_path / "key.sec")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    with ServeProcess(tmp_path) as serve:
+        assert board.run(STRANGE, serve.port) == "None None\n"
+        text = serve.end()[1]
+    lines = [line.split(" ", 1)[1] for line in text.splitlines()]
+    assert lines == [r"0000000a say '\x1b[2Jgone\nforged'", r"0000000a 'say\n' \xfc"]
+
+
+@pytest.mark.parametrize("handler", ["def stuck(): time.sleep(1000)", "async def stuck(): await refusing()"])
+def test_a_second_signal_ends_what_does_not_end_by_itself(tmp_path, handler):
+    generate_new_secret(tmp_path / "key.sec")
+    (tmp_path / "stuck.py").write_text(f"""
+import asyncio, time
+async def refusing():
+    while True:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            print("refused", flush=True)
+{handler}
+def actions(server):
+    server.add_action_handler("stuck", stuck)
+""")
+    with ServeProcess(tmp_path, "--actions", "stuck.py") as serve:
+        client("127.0.0.1", serve.port, 20, str(tmp_path / "key.sec")).send(
+            {"action": "stuck"}, noreturn=True
+        )
+        serve.process.send_signal(signal.SIGINT)
+        if handler.startswith("async"):
+            assert serve.process.stdout.readline() == "refused\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            serve.process.wait(0.5)
+        assert serve.end(signal.SIGINT)[0] == -signal.SIGINT
 
 
 def test_serve_with_actions_and_devices(board, tmp_path):

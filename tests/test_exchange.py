@@ -201,7 +201,7 @@ def test_a_refusal_at_any_part(warm, status):
         assert warm.exchange.token[1:] == TOKEN, "it was answered: the session goes on"
 
 
-@pytest.mark.parametrize("body", [b"\1{", b"\1NaN", b"\3\xff", b"\x09", b"\0x", b"\1" + b"[" * 900])
+@pytest.mark.parametrize("body", [b"\1{", b"\1NaN", b"\3\xff", b"\x09", b"\0x", b"\1" + b"[" * 1000])
 def test_a_reply_that_cannot_be_read(warm, body):
     warm.begin()
     with pytest.raises(BenError, match="cannot be read") as error:
@@ -273,3 +273,21 @@ def test_clients_of_one_program_take_the_channels_in_turn(tmp_path):
     woken = Exchange(keyfile=str(tmp_path / "key.sec"), session=b"\x0bTOKEN77\1\2", channel=0, chunk=1024)
     assert woken.chunk == 64 and woken.session == b"\x0bTOKEN77\1\2"
     assert server.exchange.chunk == 1024
+
+
+def test_an_answer_after_the_deadline_ends_it(server):
+    server.exchange.timeout = 1000
+    server.begin().give(server.challenge()).give(server.challenge())
+    assert timed_out(server, server.challenge(), 1500) == "not run", "no pause that has passed already"
+    server.begin()
+    assert timed_out(server, server.challenge(), 1001) == "not run", "nothing leaves any more"
+    server.begin({"action": "x", "data": bytes(1500)}).give(server.challenge())
+    assert timed_out(server, server.reply(b"\0\0"), 1001) == "not run"
+
+
+def test_an_action_fits_the_first_part(tmp_path):
+    server = Server(tmp_path, chunk=64)
+    server.begin({"action": "x" * 62, "data": 1}).give(server.challenge())
+    assert server.request()[2] == b"\x21\x3e" + b"x" * 62
+    with pytest.raises(ValueError, match="1 to 62 bytes"):
+        Server(tmp_path, chunk=64).begin({"action": "x" * 63})

@@ -75,6 +75,23 @@ def test_key_files_are_their_owners_and_never_replaced_unasked(in_folder):
     assert stat.S_IMODE(os.stat("key.sec").st_mode) == 0o600
 
 
+def test_a_key_is_replaced_by_a_new_file(in_folder):
+    benserver.generate_new_secret("key.sec")
+    os.symlink("key.sec", "link.sec")
+    with open("key.sec", "rb") as held:
+        benserver.generate_new_secret("link.sec", overwrite=True)
+        benserver.generate_new_secret("key.sec", overwrite=True)
+        assert held.read() != (in_folder / "key.sec").read_bytes()
+    assert not os.path.islink("link.sec") and sorted(os.listdir()) == ["key.sec", "link.sec"]
+
+
+def test_the_shared_key_is_not_replaced_by_a_devices(in_folder):
+    benserver.generate_new_secret("key.sec")
+    with pytest.raises(ValueError, match="the shared key file itself"):
+        benserver.device_key("key.sec", 1, "key.sec", overwrite=True)
+    assert os.path.getsize("key.sec") == 32
+
+
 @pytest.mark.parametrize("device", [-1, 1 << 32, "1", "0000000g", "000000001"])
 def test_an_id_that_is_none(in_folder, device):
     benserver.generate_new_secret("key.sec")
@@ -111,6 +128,8 @@ def test_wrong_arguments_of_the_server(in_folder):
     for arguments in ({"port": 65536}, {"timeout": 0}, {"buffersize": 0}):
         with pytest.raises(ValueError, match="port|above 0"):
             benserver.Server(**{"localip": "127.0.0.1", "port": 0, **arguments})
+    with pytest.raises(ValueError, match="ids, as int"):
+        benserver.Server("127.0.0.1", 0, devices={"00000001": "kitchen"})
     server = benserver.Server("127.0.0.1", 0)
     for name, fn, options in (
         ("", print, {}),

@@ -1,8 +1,15 @@
 """The link as its user sees it: a board of every runtime against the real server."""
 
+import asyncio
 import json
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 import benserver
+from ben import BenError, client
 from hosts import Host
 
 # What every script begins with.
@@ -292,13 +299,97 @@ print(wire.REPLY)
 
 def test_threads_take_turns(host, tmp_path):
     """One request in flight per client: a second one waits."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from ben import client
-
     host.handle("echo", lambda data: data)
     link = client("127.0.0.1", host.port, keyfile=tmp_path / "key.sec")
     with ThreadPoolExecutor(8) as threads:
         got = list(threads.map(lambda i: link.send({"action": "echo", "data": i}), range(200)))
     assert got == list(range(200))
     assert [data for _, (data,) in host.calls] != [] and len(host.calls) == 200
+
+
+EVERY_BIT = """
+from ben.crypto import Key
+key = Key(bytes(range(32)))
+sealed = key.seal(b"head", b"extra", b"plain")
+print(bytes(key.open(sealed, 4, b"extra")))
+for bit in range(8 * len(sealed)):
+    sealed[bit // 8] ^= 1 << bit % 8
+    if key.open(sealed, 4, b"extra") is not None:
+        print("opened with bit", bit)
+    sealed[bit // 8] ^= 1 << bit % 8
+print(key.open(sealed, 4, b"extrb"))
+"""
+
+
+def test_every_flipped_bit_is_noticed(board):
+    assert board.run(EVERY_BIT) == "b'plain'\nNone\n"
+
+
+INTERRUPTED = """
+class Interrupted:
+    def __init__(self, udp):
+        self.udp = udp
+        self.close = udp.close
+        self.send = udp.send
+        self.interrupt = True
+    def recv(self, ms):
+        if self.interrupt:
+            self.interrupt = False
+            raise KeyboardInterrupt
+        return self.udp.recv(ms)
+
+link._socket = Interrupted(link._socket)
+try:
+    link.send({"action": "echo", "data": 1})
+except KeyboardInterrupt:
+    print("interrupted")
+print(link.send({"action": "echo", "data": 2}))
+"""
+
+
+def test_an_interrupted_send_leaves_the_link_usable(board, host):
+    serve(host)
+    assert run(board, host, INTERRUPTED) == ["interrupted", "2"]
+
+
+def test_after_a_timeout_the_next_send_leaves_from_another_port(host, tmp_path):
+    host.handle("big", lambda: bytes(3000))
+    receive = host.server._sessions.receive
+
+    def without_pieces(datagram, now):
+        reply, call = receive(datagram, now)
+        return (None, None) if reply and len(reply) > 500 else (reply, call)
+
+    host.server._sessions.receive = without_pieces
+    link = client("127.0.0.1", host.port, 1, str(tmp_path / "key.sec"))
+    with pytest.raises(BenError, match="rest of the reply"):
+        link.send({"action": "big"})
+    assert link._socket._socket is None
+    host.server._sessions.receive = lambda datagram, now: (None, None)
+    with pytest.raises(OSError, match="not run"):
+        link.send({"action": "big"})
+    assert link._socket._socket is None
+
+
+def test_a_send_inside_a_send_is_refused(host, tmp_path):
+    """As a signal's handler or a timer's callback may try."""
+    told = []
+    link = client("127.0.0.1", host.port, 20, str(tmp_path / "key.sec"))
+
+    async def slow():
+        os.kill(os.getpid(), signal.SIGALRM)
+        await asyncio.sleep(0.2)
+
+    def again(*_):
+        try:
+            link.send({"action": "slow"})
+        except RuntimeError as error:
+            told.append(str(error))
+
+    host.handle("slow", slow)
+    before = signal.signal(signal.SIGALRM, again)
+    try:
+        assert link.send({"action": "slow"}) is None
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert told == ["a send() is under way"] and len(host.calls) == 1

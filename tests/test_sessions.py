@@ -96,7 +96,7 @@ def test_what_is_malformed_has_its_status_and_nothing_runs(peer, plain):
     assert peer.give(peer.seal(3, b"\1\1x5"))[1] == b"\0\0" and peer.calls == [("x", 5)]
 
 
-@pytest.mark.parametrize("last", [b"\0", b"\x11", b"\1\2"])
+@pytest.mark.parametrize("last", [b"\0", b"\x11", b"\1\2", b"\0\3\3"])
 def test_wrong_padding_is_malformed(peer, last):
     head = wire.request_head(peer.device, peer.first + peer.token, 2)
     iv = os.urandom(16)
@@ -172,6 +172,14 @@ def test_a_long_error_is_cut_within_its_characters(sessions):
     assert not cut[0] & wire.MORE and whole.startswith(cut)
     long_name = peer.seal(3, b"\0\xfa" + "é".encode() * 125)
     assert peer.give(long_name)[1][2:].decode() and peer.give(long_name)[1][2:].decode()
+
+
+def test_an_error_is_no_longer_than_a_chunk(sessions):
+    peer = Peer(sessions, chunk=64).warm()
+    name = "é" * 30
+    for seq, before in enumerate(("", "n"), 2):
+        text = peer.give(peer.seal(seq, b"\0" + bytes((60 + len(before),)) + (before + name).encode()))[1][2:]
+        assert 62 < len(text) <= 64 and text.decode(), "cut between two characters"
 
 
 def test_a_long_reply_is_fetched_in_pieces(peer):

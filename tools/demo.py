@@ -31,7 +31,8 @@ SENT = re.compile(r"sent .* in (\S+) ms")  # what main.py prints after a reply
 
 def main(arguments):
     args = parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what follows is tidied up
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so that what follows is tidied up
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="ben-demo-") as folder:
         readings = queue.Queue()
         server = start_server(folder, readings)

@@ -18,11 +18,7 @@ log = logging.getLogger("benserver")
 
 SLOW = 0.1  # s that a function may hold the loop before the log names it
 NOTHING = object()  # the data of a request that has none
-RAISED = (
-    Exception,
-    SystemExit,
-    asyncio.CancelledError,
-)  # what a handler may raise without harm to the server
+RAISED = BaseException  # whatever a handler raises, its board is told and the server goes on
 
 
 @dataclass(frozen=True)
@@ -121,8 +117,10 @@ class Actions:
                 self._follow(action, self._in_thread(action.fn, args), done)
                 return
             began = time.monotonic()
-            result = action.fn(*args)
-            self._note_slow(action, time.monotonic() - began)
+            try:
+                result = action.fn(*args)
+            finally:
+                self._note_slow(action, time.monotonic() - began)
             if inspect.isawaitable(result):
                 self._follow(action, result, done)
                 return
@@ -146,7 +144,14 @@ class Actions:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(thread_name_prefix="action")
         context = contextvars.copy_context()
-        return asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(fn, *args))
+
+        def run() -> Any:  # a future cannot hold StopIteration, and lets KeyboardInterrupt end the loop
+            try:
+                return context.run(fn, *args), None
+            except BaseException as error:
+                return None, error
+
+        return _unwrapped(asyncio.get_running_loop().run_in_executor(self._threads, run))
 
     def _follow(self, action: Action, running: Awaitable[Any], done: Callable[[Outcome], None]) -> None:
         async def follow() -> None:
@@ -168,6 +173,15 @@ class Actions:
         if self._threads:
             self._threads.shutdown(wait=False)
             self._threads = None
+
+
+async def _unwrapped(running: Awaitable[tuple[Any, BaseException | None]]) -> Any:
+    value, error = await running
+    if isinstance(error, StopIteration):
+        raise RuntimeError("StopIteration") from error
+    if error:
+        raise error
+    return value
 
 
 def _failed(action: Action, error: BaseException) -> Outcome:

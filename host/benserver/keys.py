@@ -29,6 +29,8 @@ def device_key(
     Whoever gets hold of it has this device and no other.
     """
     number = device_number(device)
+    if os.path.exists(file) and os.path.samefile(master, file):
+        raise ValueError(f"{os.fspath(file)} is the shared key file itself: the device's needs another name")
     key = keys.derive(read_master(master), number.to_bytes(4, "big"))
     _write(Path(file), b"ben2" + number.to_bytes(4, "big") + key, overwrite)
 
@@ -57,8 +59,11 @@ def read_master(file: str | os.PathLike[str]) -> bytes:
 
 
 def _write(path: Path, content: bytes, overwrite: bool) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if overwrite else os.O_EXCL)
-    with open(os.open(path, flags, 0o600), "wb") as file:
-        if os.name == "posix":
-            os.fchmod(file.fileno(), 0o600)  # an older file may have been open to others
+    # Always a new file: an older one may be a link, be open to others, or be held open by somebody.
+    made = path.with_name(path.name + ".new") if overwrite else path
+    if overwrite:
+        made.unlink(missing_ok=True)
+    with open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
+    if overwrite:
+        os.replace(made, path)

@@ -41,6 +41,8 @@ class Server:
             raise ValueError(f"a port is 0 to 65535, not {port!r}")
         if timeout <= 0 or buffersize <= 0:
             raise ValueError("timeout and buffersize are above 0")
+        if devices is not None and not all(isinstance(device, int) for device in devices):
+            raise ValueError("devices has ids, as int, and their names")
         self.actions = Actions()
         self.port = port
         self.listening = threading.Event()
@@ -114,16 +116,16 @@ def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # signals go to the main thread, whose business they are
         return
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    try:
-        for each in signals:
-            loop.add_signal_handler(each, stop)
-    except NotImplementedError:  # Windows: Ctrl-C ends the loop as a KeyboardInterrupt
-        yield
-        return
+
+    def ask_to_stop(number: int, _: Any) -> None:
+        # Not the loop's own handlers: a function that does not return would hold them up, too.
+        for each in before:  # a second signal ends what does not end by itself
+            signal.signal(each, signal.SIG_DFL)
+        stop()
+
+    before = {each: signal.signal(each, ask_to_stop) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for each in signals:
-            loop.remove_signal_handler(each)
+        for each, old in before.items():
+            signal.signal(each, old)

@@ -213,7 +213,7 @@ class Sessions:
 
     def _open(self, datagram: bytes, now: float) -> Ask | None:
         # Nothing is kept, not even a derived key, before the tag is right.
-        if not REQUEST_MIN <= len(datagram) <= DATAGRAM_MAX:
+        if not REQUEST_MIN <= len(datagram) <= DATAGRAM_MAX or len(datagram) % BLOCK:
             return None
         number, token, seq = datagram[2:6], datagram[6:14], int.from_bytes(datagram[14:16], "big")
         if not datagram.startswith(wire.request_head(number, token, seq)):
@@ -301,7 +301,7 @@ class Sessions:
         try:
             form, data = (wire.NONE, b"") if value is None else wire.encode(value)
             data = bytes(data)
-        except ValueError:
+        except Exception:  # what a handler returns may do anything
             return self._answer(ask, session, Outcome(status.GONE, "its result cannot be encoded"))
         if code:
             data = _cut_text(data, wire.chunk_of(ask.token))

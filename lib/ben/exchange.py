@@ -37,7 +37,7 @@ class Exchange:
             raise ValueError("timeout: 0 to 360000 s")
         if not 0 < buffersize <= _BUFFERSIZE_MAX:
             raise ValueError("buffersize: 1 to 1048576 bytes")
-        self.timeout = int(timeout * 1000)  # ms
+        self.timeout = int(timeout * 1000) or 1  # ms
         self.buffersize = buffersize
         self.device, self._c2s, self._s2c = keys.own(keyfile, device)
         if not session:

@@ -56,13 +56,13 @@ def _message(exchange, parts):
     while True:
         if restarts > _RESTARTS_FREE:
             until = exchange.now + jitter(exchange.rto)
-            while exchange.now < until:
+            while exchange.now < min(until, exchange.timeout):
                 exchange.now, _ = yield None, min(until, exchange.timeout) - exchange.now
-                if exchange.now >= exchange.timeout:
-                    raise OSError(ETIMEDOUT, "not run")
         if exchange.seq + len(parts) + exchange.buffersize // _PIECE_MIN + 2 > _SEQ_MAX:
             exchange.forget()
         for last, start, data in parts:
+            if exchange.now >= exchange.timeout:  # an answer that came late: nothing more leaves
+                raise OSError(ETIMEDOUT, "not run")
             can_run = last and exchange.token[1:] != bytes(7)
             began = exchange.now
             kind, plain = yield from exchange.ask(start, data)

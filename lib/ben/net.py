@@ -26,11 +26,12 @@ class Udp:
 
     def _resolve(self):
         # Once: getaddrinfo blocks, on a board without Wi-Fi for ever, and a name server may be gone later.
-        for self.address in socket.getaddrinfo(*self._to, 0, socket.SOCK_DGRAM):
+        for self.address in socket.getaddrinfo(*self._to):
             if self.address[0] == socket.AF_INET:  # where a name has both
                 break
 
     def _open(self):
+        self.close()  # what an exception left half open
         gc.collect()  # what stays from here on goes into the holes, not into the middle of what is free
         self._socket = socket.socket(self.address[0], socket.SOCK_DGRAM)
         self._socket.connect(self.address[-1])
@@ -42,7 +43,7 @@ class Udp:
         if not self.address:
             self._resolve()
         try:
-            if not self._socket:
+            if not self.poll:
                 self._open()
             self._socket.send(datagram)
         except OSError:  # Wi-Fi away, buffers full, an old refusal: a copy follows

@@ -5,7 +5,7 @@ from .message import send
 from .net import Udp, ticks_diff, ticks_ms
 
 try:
-    from _thread import allocate_lock
+    from _thread import allocate_lock, get_ident
 except ImportError:  # ESP8266: no threads, so nobody to wait for
     allocate_lock = None
 
@@ -17,6 +17,7 @@ class Client:
         self._exchange = Exchange(*args, **kwargs)
         self._socket = Udp(host, port)
         self._lock = allocate_lock and allocate_lock()
+        self._sender = None  # the thread that has the lock
 
     @property
     def session(self):
@@ -26,10 +27,16 @@ class Client:
     def send(self, data, noreturn=False):
         """What the action returned, {} with noreturn; OSError(ETIMEDOUT, "not run" or "maybe"), BenError."""
         if self._lock:
+            if self._sender == get_ident():  # a timer's callback, or a signal's, would wait for itself
+                raise RuntimeError("a send() is under way")
             self._lock.acquire()
-        steps = send(self._exchange, data, noreturn)
-        began = ticks_ms()
+            self._sender = get_ident()
+        elif self._exchange.busy:
+            raise RuntimeError("a send() is under way")
+        steps = None
         try:
+            steps = send(self._exchange, data, noreturn)
+            began = ticks_ms()
             out, wait = next(steps)
             while True:
                 if out:
@@ -38,12 +45,13 @@ class Client:
                 out, wait = steps.send((ticks_diff(ticks_ms(), began), got))
         except StopIteration as end:
             return end.value
-        except OSError:
-            self._socket.close()  # the next send() leaves from another port: this one may be blocked on the way
-            raise
         finally:
-            steps.close()
+            if steps:
+                steps.close()
+            if not self._exchange.seq:  # cold, or new: the next send() leaves from another port,
+                self._socket.close()  # for after a timeout this one may be blocked on the way
             if self._lock:
+                self._sender = None
                 self._lock.release()
 
     def close(self):

@@ -54,7 +54,9 @@ def _check(value, depth=0):
     if isinstance(value, float):
         if value - value == 0:
             return
-    elif isinstance(value, (list, tuple, dict)) and depth < _NESTED_MAX:
+    elif (
+        isinstance(value, (list, dict)) or type(value) is tuple
+    ) and depth < _NESTED_MAX:  # a board knows namedtuple
         for each in value:
             if isinstance(value, dict):
                 if not isinstance(each, str):
@@ -64,7 +66,7 @@ def _check(value, depth=0):
         return
     elif value is None or isinstance(value, (str, int, bool)):
         return
-    raise ValueError("not for JSON: " + repr(value)[:40])
+    raise ValueError("not for JSON: " + type(value).__name__)  # its repr may be endless, or fail
 
 
 def encode(value):
