@@ -7,8 +7,8 @@ __version__ = "0.1.0"
 # A name is loaded when it is first asked for, with the modules behind it: a board pays only for
 # what it uses. The last module defines the name; the others go before it, the biggest first, so
 # that each is compiled in a heap as empty as can be, and not inside the import of another.
-_LINK = "crypto message exchange net "
-_HOME = {"client": _LINK + "udp", "Client": _LINK + "udp", "BenError": "message"}
+_CLIENT = "crypto message exchange net udp"
+_HOME = {"client": _CLIENT, "Client": _CLIENT, "BenError": "message"}
 
 
 def __getattr__(name):

@@ -36,7 +36,7 @@ class Exchange:
         if not 0 < timeout <= _TIMEOUT_MAX:
             raise ValueError("timeout: 0 to 360000 s")
         if not 0 < buffersize <= _BUFFERSIZE_MAX:
-            raise ValueError("buffersize: 1 to 1048576 bytes")
+            raise ValueError("buffersize: 1 to 1048576")
         self.timeout = int(timeout * 1000) or 1  # ms
         self.buffersize = buffersize
         self.device, self._c2s, self._s2c = keys.own(keyfile, device)
@@ -48,7 +48,7 @@ class Exchange:
                 raise ValueError("channel: 0 to 3")
             session = bytes((chunk >> 3 & 0xFC | channel,)) + bytes(9)
             if wire.chunk_of(session) != chunk:
-                raise ValueError("chunk: 64 to 1152 bytes, by 32")
+                raise ValueError("chunk: by 32")
         if len(session) != 10:
             raise ValueError("session: 10 bytes")
         self.token = bytes(session[:8])

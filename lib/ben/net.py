@@ -1,6 +1,5 @@
 """The one place that knows sockets, and in what the ports differ about them."""
 
-import gc
 import select
 import socket
 
@@ -32,7 +31,6 @@ class Udp:
 
     def _open(self):
         self.close()  # what an exception left half open
-        gc.collect()  # what stays from here on goes into the holes, not into the middle of what is free
         self._socket = socket.socket(self.address[0], socket.SOCK_DGRAM)
         self._socket.connect(self.address[-1])
         self.poll = select.poll()

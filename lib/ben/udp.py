@@ -1,5 +1,7 @@
 """The blocking client."""
 
+import gc
+
 from .exchange import Exchange
 from .message import send
 from .net import Udp, ticks_diff, ticks_ms
@@ -26,13 +28,12 @@ class Client:
 
     def send(self, data, noreturn=False):
         """What the action returned, {} with noreturn; OSError(ETIMEDOUT, "not run" or "maybe"), BenError."""
-        if self._lock:
-            if self._sender == get_ident():  # a timer's callback, or a signal's, would wait for itself
-                raise RuntimeError("a send() is under way")
+        # The callback of a timer or a signal inside of send() would wait for itself: it gets a RuntimeError.
+        turn = self._lock and self._sender != get_ident()
+        if turn:
             self._lock.acquire()
             self._sender = get_ident()
-        elif self._exchange.busy:
-            raise RuntimeError("a send() is under way")
+        gc.collect()  # so that what a send needs goes into the holes, and leaves whole what is free
         steps = None
         try:
             steps = send(self._exchange, data, noreturn)
@@ -48,9 +49,9 @@ class Client:
         finally:
             if steps:
                 steps.close()
-            if not self._exchange.seq:  # cold, or new: the next send() leaves from another port,
-                self._socket.close()  # for after a timeout this one may be blocked on the way
-            if self._lock:
+            if turn is not False and not self._exchange.seq:  # cold: the next send() leaves from another
+                self._socket.close()  # port, for after a timeout this one may be blocked on the way
+            if turn:
                 self._sender = None
                 self._lock.release()
 

@@ -35,7 +35,7 @@ def chunk_of(token):
     """Most bytes of plaintext in a request, of data in a reply, as a token's first byte says; ValueError."""
     chunk = (token[0] >> 2) * 32
     if not 64 <= chunk <= 1152:
-        raise ValueError("chunk: 64 to 1152 bytes")
+        raise ValueError("chunk: 64 to 1152")
     return chunk
 
 
@@ -60,7 +60,7 @@ def _check(value, depth=0):
         for each in value:
             if isinstance(value, dict):
                 if not isinstance(each, str):
-                    raise ValueError("not for JSON: a key that is no str")
+                    raise ValueError("not for JSON: a key")
                 each = value[each]
             _check(each, depth + 1)
         return
