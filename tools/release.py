@@ -85,7 +85,7 @@ def compile_module(compiler, target, source, folder):
     path = os.path.join(folder, compiled(source))
     os.makedirs(os.path.dirname(path), exist_ok=True)
     # The name of its source stands in every .mpy, for tracebacks: "wire.py" takes less room than a path.
-    # -O3 leaves out line numbers, which take half a kilobyte of a heap that has 16 to spare; ben has no assert.
+    # -O3 leaves out line numbers, half a kilobyte of flash and of heap; ben has no assert for it to drop.
     name = target.split("/", 1)[-1]
     command = [*compiler, "-O3", "-s", name, "-o", path, os.path.join(ROOT, source)]
     try:
