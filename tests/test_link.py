@@ -214,30 +214,19 @@ for device in (5, 6):
         assert run(board, host, body) == ["kitchen", "not run"]
 
 
-def test_a_server_that_is_not_there(board, host):
+@pytest.mark.parametrize("address", ["127.0.0.1", "255.255.255.255"])
+def test_a_server_that_cannot_be_reached(board, host, address):
+    """Nobody listens; or, as where Wi-Fi is away, the socket cannot be opened: broadcasting is not allowed."""
     body = """
 import errno
-link = client("127.0.0.1", 9, timeout=1)
+link = client(sys.argv[2], 9, timeout=1)
 for _ in range(2):
     try:
         link.send({"action": "echo", "data": 1})
     except OSError as error:
         print(error.args[0] == errno.ETIMEDOUT, error.args[1])
 """
-    assert run(board, host, body) == ["True not run"] * 2
-
-
-def test_a_socket_that_cannot_be_opened_counts_as_loss(board, host):
-    """As where Wi-Fi is away: broadcasting is not allowed without being asked for."""
-    body = """
-link = client("255.255.255.255", 9, timeout=1)
-for _ in range(2):
-    try:
-        link.send({"action": "echo", "data": 1})
-    except OSError as error:
-        print(error.args[1])
-"""
-    assert run(board, host, body) == ["not run"] * 2
+    assert board.run(START + body, host.port, address).splitlines() == ["True not run"] * 2
 
 
 def test_a_host_that_cannot_be_resolved_is_said_at_once(board, host):

@@ -73,7 +73,7 @@ class Server:
         What it returns is the reply: bytes, str, None or what JSON can hold. What it raises reaches the
         board as the exception's name. A function runs in the server's loop and holds up everybody else;
         a coroutine function runs as a task, and thread=True puts a function into a worker thread.
-        fresh: seconds that may pass between the board's asking and the running, for locks and motors.
+        fresh: seconds that may pass between a request's sealing and its running, for locks and motors.
         insecure: also for requests that no key protects.
         """
         self.actions.add(Action(name, fn, fresh, insecure, thread))

@@ -28,7 +28,7 @@ class Parts:
 
 
 def collect(exchange, form, body):
-    """A generator like Exchange.send: fetches a reply's other pieces; returns all, or None if they are gone."""
+    """A generator like message.send: fetches a reply's other pieces; returns all, or None if they are gone."""
     whole = bytearray(body)
     more = True
     while more and len(whole) <= exchange.buffersize:

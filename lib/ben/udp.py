@@ -33,9 +33,9 @@ class Client:
         if turn:
             self._lock.acquire()
             self._sender = get_ident()
-        gc.collect()  # so that what a send needs goes into the holes, and leaves whole what is free
         steps = None
         try:
+            gc.collect()  # so that what a send needs goes into the holes, and leaves whole what is free
             steps = send(self._exchange, data, noreturn)
             began = ticks_ms()
             out, wait = next(steps)
