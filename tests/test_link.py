@@ -12,10 +12,26 @@ import benserver
 from ben import BenError, client
 from hosts import Host
 
-# What every script begins with.
+# What every script begins with: client, with either driver.
+DRIVERS = {
+    "blocking": "from ben import client\n",
+    "asyncio": """
+import asyncio
+from ben import aio
+
+class client:
+    def __init__(self, *arguments, **options):
+        self._link = aio.client(*arguments, **options)
+        self._socket = self._link._socket
+        self.close = self._link.close
+
+    def send(self, *arguments, **options):
+        return asyncio.run(self._link.send(*arguments, **options))
+""",
+}
 START = """
 import sys
-from ben import BenError, client
+from ben import BenError
 link = client("127.0.0.1", int(sys.argv[1]), timeout=20)
 
 def refused(data, **options):
@@ -76,8 +92,14 @@ for name in ("", "x" * 256, "\\u00e9" * 128):
 """
 
 
-def run(board, host, body):
-    return board.run(START + body, host.port).splitlines()
+@pytest.fixture(params=DRIVERS)
+def driver(request):
+    """The beginning of a script whose client is of either kind."""
+    return DRIVERS[request.param] + START
+
+
+def run(board, host, body, start=DRIVERS["blocking"] + START):
+    return board.run(start + body, host.port).splitlines()
 
 
 def serve(host):
@@ -93,22 +115,22 @@ def serve(host):
     host.handle("nothing", lambda: None)
 
 
-def test_values_come_back_as_they_went(board, host):
+def test_values_come_back_as_they_went(board, driver, host):
     serve(host)
-    lines = run(board, host, VALUES)
+    lines = run(board, host, VALUES, driver)
     assert len(lines) == 16
     assert [line for line in lines if not line.startswith("True ")] == []
 
 
-def test_bodies_of_every_size_both_ways(board, host):
+def test_bodies_of_every_size_both_ways(board, driver, host):
     serve(host)
-    lines = run(board, host, SIZES)
+    lines = run(board, host, SIZES, driver)
     assert lines[-1] == "4096 1024"
     assert [line for line in lines[:-1] if not line.startswith("True ")] == []
     assert len(host.calls) == 2 * 18 + 2, "each request ran once"
 
 
-def test_the_data_that_a_handler_gets(board, host):
+def test_the_data_that_a_handler_gets(board, driver, host):
     serve(host)
     host.handle("take", lambda *data: len(data))
     lines = run(
@@ -117,6 +139,7 @@ def test_the_data_that_a_handler_gets(board, host):
         'print(link.send({"action": "take"}), link.send({"action": "take", "data": None}))\n'
         'print(link.send({"action": "nothing"}))\n'
         'data = {"action": "take", "data": {"t": [1]}}\nlink.send(data, noreturn=True)\nprint(data)',
+        driver,
     )
     assert lines[:2] == ["0 1", "None"]
     assert eval(lines[2]) == {"action": "take", "data": {"t": [1]}}, "the caller's dict is as it was"
@@ -124,10 +147,10 @@ def test_the_data_that_a_handler_gets(board, host):
     assert [data for name, data in host.calls if name == "take"] == [(), (None,), ({"t": [1]},)]
 
 
-def test_a_refusal_of_each_status(board, host):
+def test_a_refusal_of_each_status(board, driver, host):
     serve(host)
     host.server._sessions._buffersize = 4096
-    lines = run(board, host, REFUSED)
+    lines = run(board, host, REFUSED, driver)
     assert lines == [
         "1 KeyError",
         "2 no such action: nosuch",
@@ -152,25 +175,25 @@ def test_too_big_for_the_server_alone(board, host):
     assert len(host.calls) == 2
 
 
-def test_a_reply_over_the_clients_buffersize(board, host):
+def test_a_reply_over_the_clients_buffersize(board, driver, host):
     serve(host)
     body = (
         'link = client("127.0.0.1", int(sys.argv[1]), buffersize=%d)\n'
         'refused({"action": "big", "data": %d})\nprint(link.send({"action": "echo", "data": 1}))'
     )
-    assert run(board, host, body % (100, 101)) == ["5 the reply is over buffersize", "1"]
-    assert run(board, host, body % (2000, 3000)) == ["5 the reply is over buffersize", "1"]
+    assert run(board, host, body % (100, 101), driver) == ["5 the reply is over buffersize", "1"]
+    assert run(board, host, body % (2000, 3000), driver) == ["5 the reply is over buffersize", "1"]
 
 
-def test_what_cannot_be_sent_is_refused_before_sending(board, host):
+def test_what_cannot_be_sent_is_refused_before_sending(board, driver, host):
     serve(host)
-    lines = run(board, host, INVALID)
+    lines = run(board, host, INVALID, driver)
     assert len(lines) == 8 + 8 + 3
     assert [line for line in lines if not line.startswith("ValueError ")] == []
     assert host.datagrams == 0
 
 
-def test_small_chunks(board, host):
+def test_small_chunks(board, driver, host):
     serve(host)
     lines = run(
         board,
@@ -179,6 +202,7 @@ def test_small_chunks(board, host):
         '    link = client("127.0.0.1", int(sys.argv[1]), chunk=chunk)\n'
         "    for size in (0, 55, 56, 57, 62, 64, 118, 119, 1000, 4096):\n"
         '        print(link.send({"action": "echo", "data": bytes(size)}) == bytes(size))',
+        driver,
     )
     assert lines == ["True"] * 30
     assert len(host.calls) == 30
@@ -215,7 +239,7 @@ for device in (5, 6):
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "255.255.255.255"])
-def test_a_server_that_cannot_be_reached(board, host, address):
+def test_a_server_that_cannot_be_reached(board, driver, host, address):
     """Nobody listens; or, as where Wi-Fi is away, the socket cannot be opened: broadcasting is not allowed."""
     body = """
 import errno
@@ -226,10 +250,10 @@ for _ in range(2):
     except OSError as error:
         print(error.args[0] == errno.ETIMEDOUT, error.args[1])
 """
-    assert board.run(START + body, host.port, address).splitlines() == ["True not run"] * 2
+    assert board.run(driver + body, host.port, address).splitlines() == ["True not run"] * 2
 
 
-def test_a_host_that_cannot_be_resolved_is_said_at_once(board, host):
+def test_a_host_that_cannot_be_resolved_is_said_at_once(board, driver, host):
     serve(host)
     body = """
 import socket
@@ -241,10 +265,10 @@ except OSError as error:
 link._socket._to = "127.0.0.1", int(sys.argv[1])
 print(link.send({"action": "echo", "data": 2}))
 """
-    assert run(board, host, body) == ["OSError", "2"]
+    assert run(board, host, body, driver) == ["OSError", "2"]
 
 
-def test_a_closed_client_opens_again(board, host):
+def test_a_closed_client_opens_again(board, driver, host):
     serve(host)
     body = """
 for value in (1, 2):
@@ -252,7 +276,7 @@ for value in (1, 2):
     link.close()
     link.close()
 """
-    assert run(board, host, body) == ["1", "2"]
+    assert run(board, host, body, driver) == ["1", "2"]
     assert host.datagrams == 3, "its session went on"
 
 
@@ -263,7 +287,7 @@ print(client(sys.argv[2], int(sys.argv[1]), timeout=20).send({"action": "echo", 
     for address, name in (("127.0.0.1", "localhost"), ("::1", "::1")):
         with Host(tmp_path / "key.sec", localip=address) as host:
             host.handle("echo", lambda data: data)
-            assert board.run(START + body, host.port, name) == "1\n"
+            assert board.run(DRIVERS["blocking"] + START + body, host.port, name) == "1\n"
 
 
 def test_the_public_names(board, host):
@@ -353,11 +377,11 @@ def test_after_a_timeout_the_next_send_leaves_from_another_port(host, tmp_path):
     link = client("127.0.0.1", host.port, 1, str(tmp_path / "key.sec"))
     with pytest.raises(BenError, match="rest of the reply"):
         link.send({"action": "big"})
-    assert link._socket._socket is None
+    assert link._socket.socket is None
     host.server._sessions.receive = lambda datagram, now: (None, None)
     with pytest.raises(OSError, match="not run"):
         link.send({"action": "big"})
-    assert link._socket._socket is None
+    assert link._socket.socket is None
 
 
 def test_a_send_inside_a_send_is_refused(host, tmp_path):

@@ -11,20 +11,23 @@ import pytest
 from board import ROOT
 
 LARGEST = 40  # K: "works at N" means at N and at every larger heap up to this
-BUDGETS = {".py": 24, ".mpy": 16}  # K, for one send() with a reply
+BUDGETS = {  # K, for one send() at a time with a reply: from source, compiled
+    "blocking": (24, 16),
+    "asyncio": (30, 20),
+}
 
 # Programs that differ by little, for a fragmented heap fails in islands.
 PROGRAMS = {
-    "from import": """
+    "blocking: from import": """
 from ben import client
 link = client("127.0.0.1", PORT, keyfile="key.sec")
 print(link.send({"action": "echo", "data": {"t": 23}}))
 """,
-    "module": """
+    "blocking: module": """
 import ben
 print(ben.client("127.0.0.1", PORT).send({"action": "echo", "data": "x" * 40}))
 """,
-    "sensor loop": """
+    "blocking: sensor loop": """
 import time
 from ben import BenError, client
 link = client("127.0.0.1", PORT, timeout=5)
@@ -36,11 +39,45 @@ for i in range(3):
     time.sleep(0)
 print(link.send({"action": "echo", "data": {"t": 23}}))
 """,
-    "session": """
+    "blocking: session": """
 from ben import client
 link = client("127.0.0.1", PORT, device=7, channel=1)
 print(link.send({"action": "echo", "data": [1, 2.5, None]}))
 print(len(link.send({"action": "echo", "data": bytes(60)})), len(link.session))
+""",
+    "asyncio: from import": """
+import asyncio
+from ben import aio
+async def main():
+    link = aio.client("127.0.0.1", PORT, keyfile="key.sec")
+    print(await link.send({"action": "echo", "data": {"t": 23}}))
+asyncio.run(main())
+""",
+    "asyncio: sensor loop": """
+import asyncio
+from ben import BenError, aio
+async def blink():
+    while True:
+        await asyncio.sleep_ms(1)
+async def main():
+    link = aio.client("127.0.0.1", PORT, timeout=5)
+    asyncio.create_task(blink())
+    for i in range(3):
+        try:
+            await link.send({"action": "echo", "data": {"temperature": 21.5, "humidity": i}}, noreturn=True)
+        except (OSError, BenError) as error:
+            print(error)
+        await asyncio.sleep(0)
+    print(await link.send({"action": "echo", "data": {"t": 23}}))
+asyncio.run(main())
+""",
+    "asyncio: module": """
+import asyncio
+from ben.aio import Client
+async def main(link):
+    print(await link.send({"action": "echo", "data": [1, 2.5, None]}))
+    print(len(await link.send({"action": "echo", "data": bytes(60)})), len(link.session))
+asyncio.run(main(Client("127.0.0.1", PORT, device=7, channel=1)))
 """,
 }
 
@@ -54,19 +91,21 @@ def compiled(tmp_path_factory):
     return folder / "lib"
 
 
-@pytest.mark.parametrize("kind", BUDGETS)
+@pytest.mark.parametrize("is_compiled", (False, True), ids=(".py", ".mpy"))
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_the_link_works_in_its_budget(small_board, host, compiled, kind, program):
+def test_the_link_works_in_its_budget(small_board, host, compiled, is_compiled, program):
     host.handle("echo", lambda data: data)
     board = small_board
-    (board.folder / "lib").symlink_to(compiled if kind == ".mpy" else ROOT / "lib")
+    (board.folder / "lib").symlink_to(compiled if is_compiled else ROOT / "lib")
     board.lib = Path("lib")  # as short as on a board: paths take heap
     script = PROGRAMS[program].replace("PORT", str(host.port))
-    for heap in range(BUDGETS[kind], LARGEST + 1):
+    budget = BUDGETS[program.split(":")[0]][is_compiled]
+    for heap in range(budget, LARGEST + 1):
         assert board.run(script, heap=heap), f"{heap}K"
 
 
-GROWTH = """
+GROWTH = {
+    "blocking": """
 import gc
 from ben import client
 link = client("127.0.0.1", PORT)
@@ -77,12 +116,28 @@ for i in range(3):
     gc.collect()
     used[i] = gc.mem_alloc()
 print(used[2] - used[1])
-"""
+""",
+    "asyncio": """
+import asyncio, gc
+from ben import aio
+async def main():
+    link = aio.client("127.0.0.1", PORT)
+    used = [0, 0, 0]
+    for i in range(3):
+        for _ in range(1000 if i else 10):
+            await link.send({"action": "echo", "data": {"t": 23}})
+        gc.collect()
+        used[i] = gc.mem_alloc()
+    print(used[2] - used[1])
+asyncio.run(main())
+""",
+}
 
 
-def test_a_thousand_sends_leave_memory_as_it_was(micropython_board, host):
+@pytest.mark.parametrize("driver", GROWTH)
+def test_a_thousand_sends_leave_memory_as_it_was(micropython_board, host, driver):
     host.handle("echo", lambda data: data)
-    assert int(micropython_board.run(GROWTH.replace("PORT", str(host.port)))) == 0
+    assert int(micropython_board.run(GROWTH[driver].replace("PORT", str(host.port)))) == 0
 
 
 AFTER_MEMORY_ERROR = """
@@ -113,6 +168,35 @@ def test_a_memory_error_leaves_the_link_usable(small_board, host):
         "3",
         "2",
     ]
+
+
+IN_THE_MIDDLE = """
+import gc
+from ben import client
+link = client("127.0.0.1", PORT)
+print(link.send({"action": "echo", "data": 1}))
+big = b"x" * 3000
+failed = []
+for size in range(0, 20000, 300):
+    fill = None
+    gc.collect()
+    try:
+        fill = [bytes(size // 2), bytes(size - size // 2)]
+        link.send({"action": "echo", "data": big})
+    except MemoryError:
+        failed.append(size)
+fill = None
+gc.collect()
+print(0 < len(failed) < 60, link.send({"action": "echo", "data": 2}))
+"""
+
+
+def test_a_memory_error_in_the_middle_of_a_large_message_leaves_the_link_usable(small_board, host):
+    """With ever less memory it fails at ever earlier steps: fetching pieces, opening, sealing, encoding."""
+    host.handle("echo", lambda data: data)
+    printed = small_board.run(IN_THE_MIDDLE.replace("PORT", str(host.port)), heap=44).split()
+    assert printed == ["1", "True", "2"]
+    assert len({data for _, data in host.calls}) == 3
 
 
 def sizes(path):

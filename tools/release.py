@@ -84,9 +84,9 @@ def compile_module(compiler, target, source, folder):
     """Compile one module; the size of its .mpy in bytes."""
     path = os.path.join(folder, compiled(source))
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    # The name of its source stands in every .mpy, for tracebacks: "wire.py" takes less room than a path.
+    # The name of its source stands in every .mpy, for tracebacks. "wire" takes no heap: importing it needs that, too.
     # -O3 leaves out line numbers, half a kilobyte of flash and of heap; ben has no assert for it to drop.
-    name = target.split("/", 1)[-1]
+    name = os.path.splitext(target.split("/", 1)[-1])[0]
     command = [*compiler, "-O3", "-s", name, "-o", path, os.path.join(ROOT, source)]
     try:
         done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)

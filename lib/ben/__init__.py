@@ -5,10 +5,10 @@ import gc
 __version__ = "0.1.0"
 
 # A name is loaded when it is first asked for, with the modules behind it: a board pays only for
-# what it uses. The last module defines the name; the others go before it, the biggest first, so
-# that each is compiled in a heap as empty as can be, and not inside the import of another.
-_CLIENT = "crypto message exchange net udp"
-_HOME = {"client": _CLIENT, "Client": _CLIENT, "BenError": "message"}
+# what it uses. What the link is made of goes first, the biggest first, so that each module is
+# compiled in a heap as empty as can be, and not inside the import of another.
+_LINK = ("crypto", "message", "exchange", "net")
+_HOME = {"client": "udp", "Client": "udp", "aio": "aio", "BenError": "message"}
 
 
 def __getattr__(name):
@@ -17,8 +17,8 @@ def __getattr__(name):
             return __import__("ben." + name, None, None, (name,))
         except ImportError:
             raise AttributeError(name)
-    for module in _HOME[name].split():
+    for module in _LINK + (_HOME[name],):
         module = __import__("ben." + module, None, None, (name,))
         gc.collect()
-    value = globals()[name] = getattr(module, name)
+    value = globals()[name] = getattr(module, name, module)  # a module is the value of its own name
     return value

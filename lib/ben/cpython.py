@@ -74,3 +74,18 @@ def ticks_diff(end, start):
 def sleep_ms(ms):
     """Waits ms milliseconds."""
     sleep(ms / 1000)
+
+
+async def readable(sock, ms):
+    """True when there is something to receive, False after ms milliseconds without."""
+    import asyncio  # a blocking client does without
+
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sock, ready.set)
+    try:
+        await asyncio.wait_for(ready.wait(), ms / 1000)
+    except asyncio.TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(sock)
+    return True

@@ -20,7 +20,7 @@ class Udp:
 
     def __init__(self, host, port):
         self._to = host, port
-        self.address = self._socket = self.poll = None
+        self.address = self.socket = self.poll = None
         self.size = _SHORT
 
     def _resolve(self):
@@ -31,10 +31,10 @@ class Udp:
 
     def _open(self):
         self.close()  # what an exception left half open
-        self._socket = socket.socket(self.address[0], socket.SOCK_DGRAM)
-        self._socket.connect(self.address[-1])
+        self.socket = socket.socket(self.address[0], socket.SOCK_DGRAM)
+        self.socket.connect(self.address[-1])
         self.poll = select.poll()
-        self.poll.register(self._socket, select.POLLIN)
+        self.poll.register(self.socket, select.POLLIN)
 
     def send(self, datagram):
         """Sends one datagram; OSError only for a host that cannot be resolved."""
@@ -43,7 +43,7 @@ class Udp:
         try:
             if not self.poll:
                 self._open()
-            self._socket.send(datagram)
+            self.socket.send(datagram)
         except OSError:  # Wi-Fi away, buffers full, an old refusal: a copy follows
             if not self.poll:
                 self.close()
@@ -52,18 +52,18 @@ class Udp:
         """The next datagram within ms milliseconds, or None."""
         try:
             if self.poll and self.poll.poll(ms):
-                datagram = self._socket.recv(self.size)
+                datagram = self.socket.recv(self.size)
                 if len(datagram) == self.size:  # cut short: its copy will fit
                     self.size = _FULL
                 return datagram
             if self.poll:
                 return None
         except OSError:
-            ms = _PAUSE
+            ms = min(ms, _PAUSE)
         sleep_ms(ms)
 
     def close(self):
         """Closes the socket; the next send() is from another port."""
-        if self._socket:
-            self._socket.close()
-        self._socket = self.poll = None
+        if self.socket:
+            self.socket.close()
+        self.socket = self.poll = None

@@ -1,0 +1,72 @@
+"""The asyncio client: the one of ben.udp, with await."""
+
+# The biggest modules first, each in a heap as empty as can be.
+from .crypto import const
+from .message import send
+from .exchange import Exchange
+from .net import Udp, ticks_diff, ticks_ms
+import asyncio
+import gc
+
+try:
+    from asyncio import core
+
+    def _events(sock):
+        # asyncio has no datagrams on a board, but its queue of streams wakes for any socket.
+        yield core._io_queue.queue_read(sock)
+
+    async def readable(sock, ms):
+        """True when there is something to receive, False after ms milliseconds without."""
+        try:
+            await asyncio.wait_for_ms(_events(sock), ms)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+except ImportError:
+    from .cpython import readable
+
+
+class Client:
+    """A link to one server, for the tasks of one loop; the arguments behind port are those of Exchange."""
+
+    def __init__(self, host, port, *args, **kwargs):
+        self._exchange = Exchange(*args, **kwargs)
+        self._socket = Udp(host, port)
+        self._turn = asyncio.Lock()
+
+    @property
+    def session(self):
+        """10 bytes to keep over a deep sleep, for the session= of the next client, once."""
+        return self._exchange.session
+
+    async def send(self, data, noreturn=False):
+        """What the action returned, {} with noreturn; OSError(ETIMEDOUT, "not run" or "maybe"), BenError."""
+        async with self._turn:
+            gc.collect()  # so that what a send needs goes into the holes, and leaves whole what is free
+            steps = send(self._exchange, data, noreturn)
+            try:
+                began = ticks_ms()
+                out, wait = next(steps)
+                while True:
+                    got = None
+                    if out:
+                        self._socket.send(out)
+                    if not self._socket.socket:  # it could not be opened
+                        await asyncio.sleep(wait / 1000)
+                    elif await readable(self._socket.socket, wait):
+                        got = self._socket.recv(0)
+                    out, wait = steps.send((ticks_diff(ticks_ms(), began), got))
+            except StopIteration as end:
+                return end.value
+            finally:  # also of a task that is cancelled
+                steps.close()
+                if not self._exchange.seq:  # cold: the next send() leaves from another
+                    self._socket.close()  # port, for after a timeout this one may be blocked on the way
+
+    def close(self):
+        """Closes the socket; a later send() opens it again."""
+        self._socket.close()
+
+
+client = Client
