@@ -2,6 +2,7 @@
 
 import random
 import re
+import shutil
 import threading
 import time
 
@@ -101,7 +102,9 @@ class Sending:
     """A board that sends without end, through any number of restarts; no number is used twice."""
 
     def __init__(self, runtime, driver, device, folder):
-        self.board = Board(interpreter(runtime), folder)
+        self.board = Board(interpreter(runtime), folder / str(device))
+        self.board.folder.mkdir()
+        shutil.copy(folder / "key.sec", self.board.folder)
         self.name = f"{runtime} {driver}"
         self.driver = driver
         self.device = device
