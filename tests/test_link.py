@@ -1,6 +1,7 @@
 """The link as its user sees it: a board of every runtime against the real server."""
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -308,6 +309,21 @@ print(wire.REPLY)
     lines = run(board, host, body)
     assert lines[0].startswith("True ") and lines[1].startswith("AttributeError")
     assert lines[2:] == ["no such name", "2"]
+
+
+def test_cpython_collects_no_garbage_for_a_send(host, tmp_path):
+    """As a board does before each: in a program of some size that would take milliseconds."""
+    host.handle("echo", lambda data: data)
+    link = client("127.0.0.1", host.port, keyfile=tmp_path / "key.sec")
+    collected = []
+    gc.callbacks.append(lambda *_: collected.append(1))
+    gc.disable()
+    try:
+        assert link.send({"action": "echo", "data": 1}) == 1
+    finally:
+        gc.enable()
+        gc.callbacks.pop()
+    assert not collected
 
 
 def test_threads_take_turns(host, tmp_path):

@@ -4,9 +4,8 @@
 from .crypto import const
 from .message import send
 from .exchange import Exchange
-from .net import Udp, ticks_diff, ticks_ms
+from .net import Udp, collect, ticks_diff, ticks_ms
 import asyncio
-import gc
 
 try:
     from asyncio import core
@@ -43,7 +42,7 @@ class Client:
     async def send(self, data, noreturn=False):
         """What the action returned, {} with noreturn; OSError(ETIMEDOUT, "not run" or "maybe"), BenError."""
         async with self._turn:
-            gc.collect()  # so that what a send needs goes into the holes, and leaves whole what is free
+            collect()  # so that what a send needs goes into the holes, and leaves whole what is free
             steps = send(self._exchange, data, noreturn)
             try:
                 began = ticks_ms()

@@ -4,11 +4,12 @@ import select
 import socket
 
 try:
+    from gc import collect
     from time import sleep_ms, ticks_diff, ticks_ms
 
     from micropython import const
 except ImportError:
-    from .cpython import const, sleep_ms, ticks_diff, ticks_ms  # noqa: F401
+    from .cpython import collect, const, sleep_ms, ticks_diff, ticks_ms  # noqa: F401
 
 _SHORT = const(256)  # recv(n) wants n free bytes in a row: most replies need no more
 _FULL = const(1280)  # no datagram of ben is longer: what crosses every IPv6 path

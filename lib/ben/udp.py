@@ -1,10 +1,8 @@
 """The blocking client."""
 
-import gc
-
 from .exchange import Exchange
 from .message import send
-from .net import Udp, ticks_diff, ticks_ms
+from .net import Udp, collect, ticks_diff, ticks_ms
 
 try:
     from _thread import allocate_lock, get_ident
@@ -35,7 +33,7 @@ class Client:
             self._sender = get_ident()
         steps = None
         try:
-            gc.collect()  # so that what a send needs goes into the holes, and leaves whole what is free
+            collect()  # so that what a send needs goes into the holes, and leaves whole what is free
             steps = send(self._exchange, data, noreturn)
             began = ticks_ms()
             out, wait = next(steps)
