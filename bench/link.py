@@ -1,0 +1,248 @@
+#!/usr/bin/env python3
+"""What the link costs: time, bytes, memory, all measured here and now, the times as ratios.
+
+A ratio compares two programs in the same seconds on the same machine, turn and turn about; a time alone says
+more of the machine than of ben. The clients are the MicroPython unix port.
+"""
+
+import argparse
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import timeit
+
+BENCH = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(BENCH)
+LIB = os.path.join(ROOT, "lib")
+sys.path[0] = ROOT  # not this folder: its names are not for others
+sys.path.append(os.path.join(ROOT, "tests"))
+
+from ben import client, keys  # noqa: E402
+from benserver import generate_new_secret  # noqa: E402
+from proxy import Faults, Proxy  # noqa: E402
+from tools import micropython  # noqa: E402
+from tools.cache import run_script, say  # noqa: E402
+
+HEAP = "38K"  # an ESP8266's, when its program starts
+HEADERS = 20 + 8  # bytes of IPv4 and UDP before a datagram
+SLOW_PATH = 0.025  # s each way
+FLEETS = {8: 2000, 200: 80}  # boards at once, and requests of each
+REPEATED = 3  # times that each fleet sends, turn and turn about with the bare one
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(prog="./run bench link", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a tenth of the requests: to see that it works")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="ben-bench-") as folder:
+        bench = Bench(folder, 0.1 if options.quick else 1)
+        tables = (
+            bench.request,
+            bench.slow_path,
+            bench.network,
+            bench.host,
+            bench.crypto,
+            bench.heap,
+            bench.flash,
+        )
+        try:
+            for number, table in enumerate(tables, 1):
+                say(f"{number} of {len(tables)}: {table.__doc__}")
+                print("\n".join(as_table(table())), "\n", sep="", flush=True)
+        finally:
+            bench.close()
+    return 0
+
+
+def as_table(rows):
+    """Lines of Markdown; the first row is the heading."""
+    rows = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    rows.insert(1, ["-" * width for width in widths])
+    for row in rows:
+        yield "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"
+
+
+class Bench:
+    """The servers that are measured and the boards that ask them; each table is rows of cells."""
+
+    def __init__(self, folder, share):
+        self.folder = folder
+        self.share = share
+        self.key = os.path.join(folder, "key.sec")
+        generate_new_secret(self.key)
+        self.processes = []
+        self.ben = self.serve("link.py")
+        self.echo = self.serve("echo.py")
+
+    # The tables
+
+    def request(self):
+        """a client's request beside a bare echo of the same sizes"""
+        yield (
+            f"warm request, heap {HEAP}",
+            "us",
+            "bare echo, us",
+            "ratio (median of rounds)",
+            "lowest",
+            "highest",
+        )
+        for name, script in (("blocking", "blocking.py"), ("asyncio", "with_asyncio.py")):
+            yield name, *self.compared(script, self.ben, self.echo, rounds=30, count=200)
+
+    def slow_path(self):
+        """the same through a slow path"""
+        path = f"through {SLOW_PATH * 1000:.0f} ms each way"
+        yield path, "us", "bare echo, us", "ratio (median of rounds)", "lowest", "highest"
+        slow = Faults(delay=SLOW_PATH)
+        with Proxy(self.ben, slow, slow) as ben, Proxy(self.echo, slow, slow) as echo:
+            for name, script in (("blocking", "blocking.py"), ("asyncio", "with_asyncio.py")):
+                yield name, *self.compared(script, ben.port, echo.port, rounds=5, count=20)
+
+    def network(self):
+        """what crosses the network"""
+        yield "a reading of 40 bytes, with an answer of 33", "datagrams", "bytes with IPv4 and UDP"
+        with Proxy(self.ben) as path:
+            self.run("one_of_many.py", "ben", path.port, 1, 1, bits=32)
+        sizes = [[len(each) + HEADERS for _, each in way] for way in (path.requests, path.replies)]
+        for name, part in (("the first of a board", slice(0, 2)), ("every other", slice(2, None))):
+            crossed = [size for way in sizes for size in way[part]]
+            yield name, len(crossed), sum(crossed)
+
+    def host(self):
+        """what the server does in a second"""
+        yield "boards", "requests/s", "CPU us each", "bare asyncio echo/s", "CPU us each", "ratio of CPU"
+        for boards, each in FLEETS.items():
+            each = max(1, int(each * self.share))
+            pairs = [
+                (self.fleet("ben", boards, each), self.fleet("echo", boards, each)) for _ in range(REPEATED)
+            ]
+            (rate, cpu), (bare_rate, bare_cpu) = (map(statistics.median, zip(*each)) for each in zip(*pairs))
+            ratio = statistics.median(ben[1] / bare[1] for ben, bare in pairs)
+            yield boards, f"{rate:.0f}", f"{cpu:.0f}", f"{bare_rate:.0f}", f"{bare_cpu:.0f}", f"{ratio:.1f}"
+
+    def crypto(self):
+        """the part that cryptography has in that"""
+        yield "of the server's CPU, a request and its reply", "us"
+        key = keys.directions(bytes(32))[0]
+        sealed = key.seal(bytes(16), b"", bytes(6), bytes(33))
+        both = (
+            (
+                "opening one and sealing the other",
+                lambda: key.open(sealed, 16) and key.seal(b"head", sealed[-16:], sealed[:35]),
+            ),
+            (
+                "of that, both tags (HMAC-SHA256)",
+                lambda: (
+                    key.tag(sealed[:16], b"", sealed[16:-16])
+                    and key.tag(b"head", sealed[-16:], sealed[16:-16])
+                ),
+            ),
+        )
+        count = max(1, int(5000 * self.share))
+        for name, work in both:
+            yield name, f"{min(timeit.repeat(work, number=count, repeat=5)) / count * 1e6:.1f}"
+
+    def heap(self):
+        """what is on the board's heap"""
+        yield "bytes of a 32-bit heap", "modules", "a client", "its first send", "each send, until collected"
+        compiled = os.path.join(self.release(), "lib")
+        for name, script in (("blocking", "heap.py"), ("asyncio", "heap_asyncio.py")):
+            for kind, lib in ((".py", LIB), (".mpy", compiled)):
+                yield f"{name}, {kind}", *self.run(script, self.ben, bits=32, lib=lib).split()
+
+    def flash(self):
+        """what is on the board's flash"""
+        yield "compiled", "bytes"
+        yield from re.findall(r"^(\S.*?) +(\d+) bytes$", self.released, re.MULTILINE)
+
+    # What they are made with
+
+    def compared(self, script, ben, echo, rounds, count):
+        """Cells of a table: a client beside the bare echo in the same process."""
+        rounds, count = max(3, int(rounds * self.share)), max(5, int(count * self.share))
+        printed = self.run(script, ben, echo, rounds, count, bits=32, heap=HEAP)
+        pairs = [tuple(map(float, line.split())) for line in printed.splitlines()]
+        bare, ben = map(statistics.median, zip(*pairs))
+        ratios = sorted(b / a for a, b in pairs)
+        return (
+            f"{ben:.0f}",
+            f"{bare:.0f}",
+            f"{statistics.median(ratios):.2f}",
+            f"{ratios[0]:.2f}",
+            f"{ratios[-1]:.2f}",
+        )
+
+    def fleet(self, what, boards, each):
+        """(requests a second, CPU microseconds of the server for each) with so many boards at once."""
+        port = self.ben if what == "ben" else self.echo
+        fleet = [self.start("one_of_many.py", what, port, device, each, bits=64) for device in range(boards)]
+        for board in fleet:
+            board.stdout.readline()
+        cpu, began = self.cpu(what), time.monotonic()
+        for board in fleet:
+            board.stdin.write("\n")
+            board.stdin.flush()
+        for board in fleet:
+            board.communicate()
+        seconds, cpu = time.monotonic() - began, self.cpu(what) - cpu
+        return boards * each / seconds, cpu / (boards * each) * 1e6
+
+    def cpu(self, what):
+        """Seconds of CPU time that a server has taken."""
+        if what == "ben":
+            return client("127.0.0.1", self.ben, keyfile=self.key).send({"action": "cpu"})
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            asking.connect(("127.0.0.1", self.echo))
+            asking.send(bytes(2))
+            return float(asking.recv(100))
+
+    def release(self):
+        """The folder of the compiled package."""
+        folder = os.path.join(self.folder, "release")
+        command = [sys.executable, os.path.join(ROOT, "tools", "release.py"), folder]
+        self.released = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return folder
+
+    def serve(self, script):
+        """The port of a server in a process of its own."""
+        command = [sys.executable, os.path.join(BENCH, "servers", script)]
+        process = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE, text=True)
+        self.processes.append(process)
+        return int(process.stdout.readline())
+
+    def run(self, script, *arguments, **options):
+        """What a board prints."""
+        printed, error = self.start(script, *arguments, **options).communicate("\n")
+        if error:
+            raise RuntimeError(error)
+        return printed
+
+    def start(self, script, *arguments, bits, heap="64K", lib=LIB):
+        """A board's process that runs a script of ours."""
+        device = os.path.join(BENCH, "device")
+        command = [micropython.find(bits), "-X", f"heapsize={heap}", os.path.join(device, script)]
+        return subprocess.Popen(
+            [*command, *map(str, arguments)],
+            cwd=self.folder,
+            env=dict(os.environ, MICROPYPATH=f"{device}:{lib}:.frozen"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def close(self):
+        """Ends the servers."""
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+if __name__ == "__main__":
+    run_script(main, sys.argv[1:])
