@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from board import ROOT, Board, interpreter
+from board import PATIENCE, ROOT, Board, interpreter
 from hosts import Host
 
 # For the processes that tests start, also where pytest was started by itself.
@@ -35,6 +35,61 @@ def host(tmp_path):
     """A server with a new key, key.sec in the board's folder, on a free port of 127.0.0.1."""
     with Host(tmp_path / "key.sec") as host:
         yield host
+
+
+# What a script for both drivers begins with: it has async def main(), and ends with run(main).
+DRIVERS = {
+    "blocking": "import sys, time\nfrom ben import BenError, client as Client\nsleep = time.sleep\n"
+    "def run(main):\n    main()\n",
+    "asyncio": "import asyncio, sys, time\nfrom asyncio import sleep\nfrom ben import BenError\n"
+    "from ben.aio import Client\ndef run(main):\n    asyncio.run(main())\n",
+}
+
+
+class Crowd:
+    """Boards of every runtime, with both drivers, whose scripts run at the same time."""
+
+    def __init__(self, folder):
+        self.boards = {}
+        self._folder = folder
+        self._running = []
+        for runtime in RUNTIMES:
+            try:
+                self.boards[runtime] = Board(interpreter(runtime), folder)
+            except pytest.skip.Exception:  # the others can still run
+                pass
+        self.names = [(runtime, driver) for runtime in self.boards for driver in DRIVERS]
+
+    def start(self, name, script, *arguments):
+        """Starts a script on the board of a (runtime, driver)."""
+        runtime, driver = name
+        if driver == "blocking":
+            script = script.replace("async ", "").replace("await ", "")
+        path = self._folder / f"script{len(self._running)}.py"
+        path.write_text(DRIVERS[driver] + script)
+        self._running.append((name, self.boards[runtime].start(path, *arguments)))
+
+    def lines(self):
+        """What each script printed, in the order in which they were started, once all have ended."""
+        told = []
+        for name, process in self._running:
+            out, err = process.communicate(timeout=PATIENCE)
+            assert process.returncode == 0, f"{name}: {out}{err}"
+            told.append(out.splitlines())
+        return told
+
+    def kill(self):
+        for _, process in self._running:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def crowd(tmp_path):
+    """A board for each runtime and driver, to run side by side."""
+    crowd = Crowd(tmp_path)
+    yield crowd
+    crowd.kill()
 
 
 @pytest.fixture
