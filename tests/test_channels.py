@@ -9,7 +9,7 @@ from proxy import Faults, Proxy
 from test_paths import SENDS, Ledger, settle
 
 LOSSES = (0, 0.1, 0.3)
-REQUESTS = {2: 16, 3: 12, 8: 5}  # of each client, by how many share the channel
+REQUESTS = {2: 10, 3: 8, 8: 4}  # of each client, by how many share the channel
 
 # The clients of a channel begin together, once all are there: they ask the server past the proxy.
 TOGETHER = """
@@ -69,7 +69,7 @@ def test_clients_that_share_a_channel(crowd, host, tmp_path):
         assert kinds[loss]["ran"] > 2 * kinds[loss]["maybe"], kinds
         clients = sum(each == loss for each, _ in started)
         challenges = sum(count_challenges(proxy) for proxy in proxies if proxies[proxy] == loss)
-        assert challenges > 2 * clients, "they took the session from each other"
+        assert challenges > 1.5 * clients, "they took the session from each other"
 
 
 def count_challenges(proxy):
