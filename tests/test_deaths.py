@@ -18,11 +18,11 @@ from hosts import PATIENCE, ServeProcess
 MASTER = bytes(range(32))  # test_sessions' own
 ASKS = 0xA5A5  # the device that asks the server how it is
 SEED = 20
-READINGS = 8
+READINGS = 6
 
 # What the server of these tests does: `calls` tells what ran, for whom, with what.
 ACTIONS = """
-import asyncio, hashlib, time
+import asyncio, collections, hashlib, time
 import benserver
 from ben import cpython
 
@@ -73,9 +73,10 @@ def actions(server):
     add("coroutine", coroutine)
     add("thread", thread, thread=True)
     plain = server.add_action_handler
-    plain("let go", lambda: let_go.append(True))
-    plain("going on", lambda: bool(let_go))
+    plain("let go", lambda who=None: let_go.append(who))
+    plain("going on", lambda who=None: who in let_go)
     plain("calls", lambda name: [call[1:] for call in calls if call[0] == name])
+    plain("counts", lambda: collections.Counter(str(call[1]) for call in calls))
     plain("state", state)
 """
 
@@ -226,14 +227,21 @@ def start(board, script, *arguments):
     return board.start(File(file.name), *arguments)
 
 
-def lines_of(processes):
-    """What each prints, in lines; none of them is left behind."""
+@contextlib.contextmanager
+def ended(processes):
+    """None of them is left behind."""
     try:
-        done = [(*process.communicate(timeout=120), process.returncode) for process in processes]
+        yield
     finally:
         for process in processes:
             process.kill()
             process.wait()
+
+
+def lines_of(processes):
+    """What each prints, in lines."""
+    with ended(processes):
+        done = [(*process.communicate(timeout=120), process.returncode) for process in processes]
     assert [code for _, _, code in done] == [0] * len(done), done
     return [out.splitlines() for out, _, _ in done]
 
