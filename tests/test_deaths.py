@@ -95,6 +95,13 @@ for number in range(int(sys.argv[3])):
 """
 )
 
+AWAITS = READS.replace("import BenError, client", "import BenError, aio").replace("client(", "aio.Client(")
+AWAITS = AWAITS.replace("for number", "async def main():\n  for number").replace(
+    "link.send", "await link.send"
+)
+AWAITS += "import asyncio\nasyncio.run(main())\n"
+BOTH = pytest.mark.parametrize("script", [READS, AWAITS], ids=["blocking", "asyncio"])
+
 
 class Serving(ServeProcess):
     """`python -m benserver serve` with the actions above, and a client that asks it how it is."""
@@ -310,7 +317,8 @@ def test_fifty_boards_at_once(serving, tmp_path):
     serving.ends_well()
 
 
-def test_garbage_of_every_length_before_each_datagram(board, serving):
+@BOTH
+def test_garbage_of_every_length_before_each_datagram(board, serving, script):
     """At both ends, from the very address of the other."""
     print("seed", SEED)
     chance = random.Random(SEED)
@@ -325,7 +333,7 @@ def test_garbage_of_every_length_before_each_datagram(board, serving):
         return [datagram]
 
     with Path(serving.port, rule) as path:
-        [lines] = lines_of([start(board, READS, path.port, 1, times)])
+        [lines] = lines_of([start(board, script, path.port, 1, times)])
         assert lines == readings(times)
         assert left == {True: [], False: []}, "every length was tried"
         assert len(set(path.requests)) == times + 1, "the client took none for an answer"

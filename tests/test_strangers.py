@@ -15,6 +15,7 @@ from board import Board, interpreter
 from conftest import RUNTIMES
 from hosts import PATIENCE, Host
 from test_deaths import (
+    BOTH,
     READS,
     START,
     Path,
@@ -156,7 +157,8 @@ def flipped(datagram):
     return [(bits ^ 1 << bit).to_bytes(len(datagram), "big") for bit in range(8 * len(datagram))]
 
 
-def test_every_flipped_bit_is_refused_by_both_ends(board, serving):
+@BOTH
+def test_every_flipped_bit_is_refused_by_both_ends(board, serving, script):
     """Of a cold request and its challenge, of a warm one and its reply; then the true one is taken."""
     done = {}
 
@@ -168,7 +170,7 @@ def test_every_flipped_bit_is_refused_by_both_ends(board, serving):
         return [datagram]
 
     with Path(serving.port, rule) as path:
-        assert lines_of([start(board, READS, path.port, 1, 2)]) == [readings(2)]
+        assert lines_of([start(board, script, path.port, 1, 2)]) == [readings(2)]
         assert sorted(done) == [(1, False), (1, True), (wire.REPLY, False), (wire.CHALLENGE, False)]
         assert all(len(flips) >= 8 * 52 for flips in done.values())
         assert len(set(path.requests)) == 3, "the board took none for an answer"
@@ -330,6 +332,72 @@ def test_whatever_is_malformed_under_a_right_tag_has_its_status(serving, chance)
         told.add(answer[0])
     assert told == {0, 2, 3, 4, 5, 6}
     assert peer.give(peer.seal(seq + 1, b"\1\7reading5")) == (wire.REPLY, b"\0\0016")
+    serving.ends_well()
+
+
+ANSWERED = (
+    START
+    + """
+for number in range(1000, 1000 + int(sys.argv[3])):
+    try:
+        link.send({"action": "reading", "data": number})
+        print("a result")
+    except BenError as error:
+        print(error.status, error.text)
+    except OSError as error:
+        print(error.args[1])
+    if link.send({"action": "reading", "data": 6}) != 7:
+        print("the next send() does not work")
+"""
+)
+# Unlike CPython's, a board's JSON reader takes "{" and "[1" for whole.
+CANNOT_BE_READ = [
+    b"\0x",
+    b"\1",
+    b"\1tru",
+    b'\1"a',
+    b"\1NaN",
+    b"\1[1e999]",
+    b'\1"\xff"',
+    b"\3\xff",
+    b"\4",
+    b"\x0fabcd",
+]
+CANNOT_BE_READ += [b"\1" + b"[" * 21 + b"]" * 21, b"\1" + b"[" * 900, b"\1" + b"[" * 500 + b"]" * 500]
+# What a server with faults answers, and what the client makes of it. Where that is no answer, it
+# takes the true one behind it; where it asks for a new beginning, the client begins anew.
+FAULTY = [
+    *[(wire.REPLY, plain, "a result") for plain in (b"", b"\0", b"\1", b"\6\0", b"\6\3no", b"\0\0", b"\0\2\xff")],
+    *[(wire.CHALLENGE, bytes(size), "a result") for size in (0, 1, 9)],
+    *[(wire.CHALLENGE, bytes(8) + b"\xff\xff" + rest, "a result") for rest in (b"", b"rest", bytes(500))],
+    *[(wire.REPLY, b"\0" + plain, "5 the reply cannot be read") for plain in CANNOT_BE_READ],
+    *[(wire.REPLY, bytes((code, 3)) + b"no", f"{code} no") for code in (1, 2, 3, 4, 5, 7, 8, 31)],
+    *[(wire.REPLY, bytes((code, 255, 255)), f"{code} the reply cannot be read") for code in (1, 31)],
+    *[(wire.REPLY, plain, "5 the rest of the reply is gone") for plain in (b"\x20\2", b"\x20\2a", b"\x25\2a")],
+    (wire.CHALLENGE, bytes(10), "maybe"),
+]  # fmt: skip
+
+
+def test_a_server_with_faults_leaves_the_link_usable(board, serving):
+    """Each of its answers is under a right tag, before the true one."""
+    peer = test_sessions.Peer(None)
+    left = dict(enumerate(FAULTY, 1000))
+
+    def rule(number, to_server, datagram):
+        asked = bytes(peer.c2s.open(path.requests[-1], 16))
+        faulty = None
+        if not to_server and datagram[1] == wire.REPLY and asked[:-4] == b"\1\7reading":
+            faulty = left.pop(int(asked[-4:]), None)
+        if not faulty:
+            return [datagram]
+        kind, plain, _ = faulty
+        head = wire.reply_head(kind, int.from_bytes(datagram[2:4], "big"))
+        return [bytes(peer.s2c.seal(head, path.requests[-1][-16:], plain)), datagram]
+
+    with Path(serving.port, rule) as path:
+        [lines] = lines_of([start(board, ANSWERED, path.port, 1, len(FAULTY))])
+    assert lines == [what for _, _, what in FAULTY]
+    assert left == {}
     serving.ends_well()
 
 
