@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import sys
 import time
 from pathlib import Path as File
 
@@ -30,6 +31,7 @@ from test_deaths import (
     wait_until_read,
 )
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what a process takes is read from /proc")
 SEED = int(os.environ.get("BEN_SEED", "20"))
 DEVICES = 4096  # that a server keeps
 BETWEEN_DROPS = 0.7  # s; who comes back makes another go, and sooner a third might hear "maybe"
@@ -82,9 +84,10 @@ while True:
 
 
 def anything(chance, recorded):
-    """A random datagram: some look like a request of a device that the server knows."""
-    head = chance.choice((b"", b"\xb2", b"\xb2\1", b"\xb2\1", recorded[0][: chance.randrange(17)]))
-    return head + chance.randbytes(chance.choice((chance.randrange(1300), 16 * chance.randrange(2, 77))))
+    """A random datagram; most look like a request, many of them from a device that the server knows."""
+    head = chance.choice((b"", b"\xb2", b"\xb2\1", b"\xb2\1", b"\xb2\1", recorded[0][: chance.randrange(17)]))
+    length = chance.choice((chance.randrange(1300), *[16 * chance.randrange(4, 78) for _ in range(3)]))
+    return (head + chance.randbytes(length))[:length]
 
 
 def mutated(chance, recorded):
@@ -141,6 +144,7 @@ def test_a_storm_leaves_no_answer_no_state_and_no_line(serving, chance, in_folde
         state, size, before = serving.ask("state", [9]), memory(serving.process), serving.ask("counts")
         for make in (anything, mutated):
             storm(serving, make, chance, recorded, 20000)
+        print("grown by", memory(serving.process) - size)
         assert memory(serving.process) - size < GROWTH
         assert serving.ask("state", [9]) == state
         assert at_port(serving.port)[1] == 0, "every datagram arrived"
@@ -205,7 +209,7 @@ DROPPED = (
     START
     + """
 import time
-other = client("127.0.0.1", port, device=device + 100, timeout=60)
+other = client("127.0.0.1", port, device=device + 100, timeout=20)
 print(link.send({"action": "reading", "data": 0}))
 while not other.send({"action": "going on", "data": device}):
     time.sleep(0.05)
@@ -234,6 +238,7 @@ def test_ten_thousand_ids_leave_memory_bounded_and_who_was_dropped_comes_back(se
         claim(sock, range(10000, 15000))
         size = memory(serving.process)
         claim(sock, range(15000, 20000))
+        print("grown by", memory(serving.process) - size)
         assert memory(serving.process) - size < GROWTH
         time.sleep(BETWEEN_DROPS)
         devices, about, ciphers, _ = serving.ask("state", [0, 1, 2])
@@ -424,10 +429,12 @@ def test_device_keys_keep_boards_apart(board, serving, in_folder):
         assert forging.requests[0][2:6] == bytes((0, 0, 0, 2)) and forging.answers == []
         requests, answers = path.requests, path.answers
     first, second = (keys.directions(key[8:]) for key in own)
-    for request, answer in zip(requests, answers):
-        assert second[0].open(request, 16) and second[1].open(answer, 4, request[-16:])
+    for request in requests:
+        assert second[0].open(request, 16)
         assert [key.open(request, 16) for key in first] == [None, None]
-        assert [key.open(answer, 4, request[-16:]) for key in first] == [None, None]
+    for answer in answers:
+        assert any(second[1].open(answer, 4, request[-16:]) for request in requests)
+        assert not any(key.open(answer, 4, request[-16:]) for key in first for request in requests)
 
     def rule(number, to_server, datagram):
         return [datagram] if to_server else [*answers, datagram]
@@ -452,11 +459,11 @@ except OSError as error:
 
 
 def test_an_id_that_is_taken_off_the_list_gets_silence_at_once(board, tmp_path):
-    devices = {1: "kitchen", 2: "cellar"}
+    devices, before = {1: "kitchen", 2: "cellar"}, []
     with Host(tmp_path / "key.sec", devices=devices) as host, Path(host.port) as path:
-        host.handle("turn out", lambda: devices.pop(1))
+        host.handle("turn out", lambda: before.append(len(path.requests)) or devices.pop(1))
         host.handle("reading", lambda number: number + 1)
         assert lines_of([start(board, TURNED_OUT, path.port, 1)]) == [["kitchen", "maybe"]]
-        assert len(path.answers) == 2 and len(path.requests) > 2
+        assert len(path.answers) <= before[0] < len(path.requests)
         assert lines_of([start(board, READS, host.port, 2, 1)]) == [["1"]]
         assert len(host.calls) == 2
