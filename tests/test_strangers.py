@@ -18,6 +18,7 @@ from hosts import PATIENCE, Host
 from test_deaths import (
     BOTH,
     READS,
+    SEED,
     START,
     Path,
     Peer,
@@ -32,7 +33,6 @@ from test_deaths import (
 )
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what a process takes is read from /proc")
-SEED = int(os.environ.get("BEN_SEED", "20"))
 DEVICES = 4096  # that a server keeps
 BETWEEN_DROPS = 0.7  # s; who comes back makes another go, and sooner a third might hear "maybe"
 GROWTH = 4 << 20  # bytes that a server may grow by while it is busy; a hundred for each datagram of the storm
@@ -410,7 +410,7 @@ FORGED = """
 import sys
 from ben import client
 try:
-    client("127.0.0.1", int(sys.argv[1]), keyfile="forged.sec", timeout=1).send({"action": "reading", "data": 1})
+    client("127.0.0.1", int(sys.argv[1]), keyfile="forged.sec", timeout=0.5).send({"action": "reading", "data": 1})
 except OSError as error:
     print(error.args[1])
 """
@@ -449,7 +449,7 @@ TURNED_OUT = (
     START
     + """
 print(link.send({"action": "turn out"}))
-link = client("127.0.0.1", port, device=device, channel=0, session=link.session, timeout=1)
+link = client("127.0.0.1", port, device=device, channel=0, session=link.session, timeout=0.5)
 try:
     print(link.send({"action": "turn out"}))
 except OSError as error:
