@@ -1,0 +1,26 @@
+"""ben: a secure link between a board and Python code.
+
+    from ben import client
+
+    link = client("192.168.1.2", 8585)
+    print(link.send({"action": "dht", "data": {"temperature": 21.5}}))
+
+The same package runs on MicroPython and on CPython. A name is loaded when it is first asked for:
+
+- `client` or `Client`: the blocking client, out of `ben.udp`;
+- `aio`: the module with the same client for asyncio, `aio.Client`;
+- `BenError`: what `send()` raises when the server says no.
+
+Any other name is looked for among the modules of the package, such as `ben.wire`. AttributeError if there is
+none.
+
+The protocol stands in docs/protocol.md; "protocol, Keys" in these texts means its section of that name.
+"""
+
+from . import aio as aio
+from .message import BenError as BenError
+from .udp import Client as Client
+from .udp import client as client
+
+__version__: str
+"""The version of the package, such as "0.1.0"."""
