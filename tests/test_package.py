@@ -262,6 +262,7 @@ def build_wheel(kind, folder):
 def test_wheel_has_both_packages_and_nothing_else(wheel):
     expected = {"benclient.py", *(f"ben/{path}" for path in sources(ROOT / "lib" / "ben"))}
     expected |= {f"benserver/{path}" for path in sources(ROOT / "host" / "benserver")}
+    expected |= {"ben/py.typed", *(path.replace(".py", ".pyi") for path in expected if path[:4] == "ben/")}
     with zipfile.ZipFile(wheel) as archive:
         assert {name for name in archive.namelist() if ".dist-info/" not in name} == expected
     assert NOT_FOR_BOARDS in expected
@@ -288,6 +289,17 @@ def test_pip_installs_the_host(kind, tmp_path):
         assert "keygen" in succeed([*command, "--help"], cwd=tmp_path)
     place = succeed([bin_folder / "python", "-c", "import ben; print(ben.__file__)"], cwd=tmp_path)
     assert place.startswith(str(ROOT / "lib" if kind == "editable" else tmp_path))
+
+
+def test_wheel_brings_its_types(wheel, tmp_path):
+    bin_folder = environment_with_cipher(tmp_path / "venv")
+    pip_install(bin_folder / "python", wheel)
+    (tmp_path / "use.py").write_text("import ben\n\nben.client('192.168.1.2', '8585')\n")
+    options = ["--strict", "--python-executable", bin_folder / "python", "--cache-dir", tmp_path / "cache"]
+    done = run([sys.executable, "-m", "mypy", *options, "use.py"], cwd=tmp_path)
+    assert re.fullmatch(
+        r'use\.py:3: error: [^\n]* "str"; expected "int" [^\n]*\nFound 1 error [^\n]*\n', done.stdout
+    )
 
 
 def environment_with_cipher(folder):
