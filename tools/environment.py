@@ -3,6 +3,7 @@
 
     tools/environment.py demo    what ./run needs (tools/requirements/demo.txt)
     tools/environment.py test    what ./run test needs (tools/requirements/test.txt)
+    tools/environment.py stubs-esp8266     the type stubs of a port, for tests/test_types.py
 
 It is a virtual environment in the project's cache, made when first asked for and whenever the
 requirements or this Python have changed. pip fetches the packages, as the machine's pip configuration
