@@ -10,6 +10,7 @@ import pytest
 from tools import micropython
 
 ROOT = Path(__file__).parent.parent
+LIB = Path(os.environ.get("BEN_LIB") or ROOT / "lib")  # tools/coverage.py has a copy of its own
 PATIENCE = 120  # s for one script: far more than any takes
 
 
@@ -28,7 +29,7 @@ def interpreter(runtime):
 class Board:
     """A folder, and an interpreter that runs scripts in it with lib/ on its path."""
 
-    def __init__(self, command, folder, lib=ROOT / "lib"):
+    def __init__(self, command, folder, lib=LIB):
         self.command = command
         self.folder = Path(folder)
         self.lib = lib
