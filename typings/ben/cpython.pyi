@@ -33,6 +33,9 @@ def dumps(value: Any, separators: tuple[str, str]) -> str:
 def loads(text: str) -> Any:
     """json.loads; ValueError also for what is nested deeper than Python goes."""
 
+def collect() -> None:
+    """Nothing. A board collects its garbage before each `send()`, gc.collect(), to have room in one piece."""
+
 def ticks_ms() -> int:
     """Milliseconds since some moment; only for ticks_diff()."""
 

@@ -2,16 +2,14 @@
 
 import select as _select
 import socket as _socket
-from typing import Any, Final
+from typing import Any
 
+from .cpython import collect as collect
 from .cpython import const as const
 from .cpython import sleep_ms as sleep_ms
 from .cpython import ticks_diff as ticks_diff
 from .cpython import ticks_ms as ticks_ms
 from .crypto import _Bytes
-
-PAUSE: Final = 20
-"""Milliseconds to wait after an error of the socket, which may come again at once."""
 
 class Udp:
     """A connected UDP socket, opened when first used; an error counts as a lost datagram."""
