@@ -3,7 +3,7 @@ import select
 import socket
 
 REQUEST = 96  # bytes of a datagram with reading.READING: head 16, IV 16, ciphertext 48, tag 16
-REPLY = 84  # the same with a head of 4
+REPLY = 52  # its answer's: head 4, IV 16, ciphertext 16, tag 16
 
 
 def connect(port):
