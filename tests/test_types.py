@@ -130,6 +130,11 @@ def test_client_spells_out_what_it_hands_on(module):
     assert told == [argument.arg for argument in [*own[1:], *handed_on, *client.args.kwonlyargs]]
 
 
+def test_both_clients_have_one_text_for_one_argument():
+    texts = [ast.get_docstring(init(STUBS / "ben" / f"{name}.pyi")) for name in ("udp", "aio")]
+    assert texts[0] == texts[1]
+
+
 def init(path):
     [function] = [
         node for node in ast.walk(ast.parse(path.read_text())) if getattr(node, "name", "") == "__init__"
