@@ -36,8 +36,8 @@ def reading(data):
 
 
 broker = Client(CallbackAPIVersion.VERSION2)
-broker.connect(BROKER, BROKER_PORT)
-broker.loop_start()  # a thread that keeps the connection, and makes it again
+broker.connect_async(BROKER, BROKER_PORT)
+broker.loop_start()  # a thread that makes the connection, and makes it again when it is lost
 ben = server("0.0.0.0", PORT, devices=DEVICES)
 ben.add_action_handler("dht", reading)  # what main.py sends
 ben.on_listening = lambda: print("forwarding from port", ben.port, flush=True)
