@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import threading
 import time
 
@@ -199,3 +200,36 @@ def test_a_datagram_that_breaks_the_rules_themselves_is_dropped(host, link):
     host.server._sessions.receive = once
     host.handle("x", lambda: "served")
     assert link.send({"action": "x"}) == "served" and broken
+
+
+def test_a_server_that_is_stopped_while_it_starts_ends(tmp_path):
+    """Its thread may have come no further than into start(): no moment of that loses a stop()."""
+    benserver.generate_new_secret(tmp_path / "key.sec")
+    for wait in range(40):
+        server = benserver.Server("127.0.0.1", 0, tmp_path / "key.sec")
+        starting = threading.Thread(target=server.start, daemon=True)
+        starting.start()
+        while server._told is None:
+            time.sleep(0)
+        time.sleep(wait / 20000)
+        server.stop()
+        starting.join(20)
+        assert not starting.is_alive(), wait
+
+
+def test_a_stopped_server_starts_again_with_worker_threads(tmp_path):
+    host = Host(tmp_path / "key.sec")
+    host.handle("thread", lambda: threading.current_thread() is threading.main_thread(), thread=True)
+    for _ in range(2):
+        with host:
+            link = client("127.0.0.1", host.port, 20, str(tmp_path / "key.sec"))
+            assert link.send({"action": "thread"}) is False
+
+
+def test_signals_are_their_owners_again_after_the_server(tmp_path):
+    """A program that starts a server in its main thread keeps its own handlers."""
+    host = Host(tmp_path / "key.sec")
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    threading.Timer(0.3, host.server.stop).start()
+    host.server.start()
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from ben import crypto, keys, wire
-from ben.exchange import Exchange
+from ben.exchange import Exchange, jitter
 from ben.message import BenError, send
 
 TOKEN = b"1234567"
@@ -291,3 +291,8 @@ def test_an_action_fits_the_first_part(tmp_path):
     assert server.request()[2] == b"\x21\x3e" + b"x" * 62
     with pytest.raises(ValueError, match="1 to 62 bytes"):
         Server(tmp_path, chunk=64).begin({"action": "x" * 63})
+
+
+def test_clients_do_not_keep_step():
+    waits = {jitter(1000) for _ in range(500)}
+    assert 1000 <= min(waits) < 1100 and 1400 < max(waits) < 1500

@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import signal
+import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -410,6 +411,7 @@ def test_a_send_inside_a_send_is_refused(host, tmp_path):
         await asyncio.sleep(0.2)
 
     def again(*_):
+        link.close()
         try:
             link.send({"action": "slow"})
         except RuntimeError as error:
@@ -422,3 +424,25 @@ def test_a_send_inside_a_send_is_refused(host, tmp_path):
     finally:
         signal.signal(signal.SIGALRM, before)
     assert told == ["a send() is under way"] and len(host.calls) == 1
+    assert host.datagrams == 2, "and it left the socket alone, so that no copy was needed"
+
+
+def test_a_client_that_another_thread_closes_during_a_send_closes_after_it(host, tmp_path):
+    link = client("127.0.0.1", host.port, 20, str(tmp_path / "key.sec"))
+
+    async def slow():
+        link.close()
+        await asyncio.sleep(0.2)
+        return "slept"
+
+    host.handle("slow", slow)
+    assert link.send({"action": "slow"}) == "slept"
+    assert link._socket.socket is None and host.datagrams == 2
+
+
+def test_of_a_names_addresses_one_of_ipv4_is_taken(host, tmp_path, monkeypatch):
+    host.handle("echo", lambda data: data)
+    found = [(socket.AF_INET6, 0, 0, "", ("::1", 9)), (socket.AF_INET, 0, 0, "", ("127.0.0.1", host.port))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
+    link = client("a name with both", 1, keyfile=tmp_path / "key.sec", timeout=20)
+    assert link.send({"action": "echo", "data": 1}) == 1

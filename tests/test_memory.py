@@ -199,6 +199,38 @@ def test_a_memory_error_in_the_middle_of_a_large_message_leaves_the_link_usable(
     assert len({data for _, data in host.calls}) == 3
 
 
+AFTER_A_LONG_REPLY = """
+import gc
+from ben import client
+link = client("127.0.0.1", PORT)
+hoard = []
+for i in range(40):  # ever longer ones, in a heap of ever smaller pieces
+    try:
+        link.send({"action": "echo", "data": "x" * (i * 40)})
+    except MemoryError:
+        pass
+    try:
+        hoard.append(bytearray(256))
+    except MemoryError:
+        pass
+hoard = None
+gc.collect()
+for _ in range(6):
+    try:
+        print(link.send({"action": "echo", "data": "short"}))
+    except MemoryError:
+        print("MemoryError")
+"""
+
+
+@pytest.mark.parametrize("heap", [25, 26, 27, 28])
+def test_short_messages_go_on_where_a_long_one_no_longer_fits(small_board, host, heap):
+    """The first of them may still make room for a long one."""
+    host.handle("echo", lambda data: data)
+    lines = small_board.run(AFTER_A_LONG_REPLY.replace("PORT", str(host.port)), heap=heap).split()
+    assert lines[1:] == ["short"] * 5
+
+
 def sizes(path):
     """Lines and bytes of a module without comments and blank lines."""
     text = path.read_text()

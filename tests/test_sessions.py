@@ -156,6 +156,21 @@ def test_a_long_copy_is_cut_to_three_times_itself(peer):
     assert len(peer.calls) == 1
 
 
+def test_a_cut_copy_of_a_piece_leaves_what_comes_after_it(peer):
+    peer.give(peer.seal(2, b"\0\1x"), value=LONG)
+    request = peer.seal(3, b"\x0f\0" + (1024).to_bytes(4, "big"))
+    assert peer.give(request)[1][2:] == LONG[1024:2048]
+    cut = peer.give(request)[1]
+    assert cut[0] == wire.MORE and 2 < len(cut) < 1024
+    got = LONG[:1024] + cut[2:]
+    for seq in range(4, 10):
+        plain = peer.give(peer.seal(seq, b"\x0f\0" + len(got).to_bytes(4, "big")))[1]
+        got += plain[2:]
+        if not plain[0] & wire.MORE:
+            break
+    assert got == LONG
+
+
 def test_over_a_stream_a_copy_is_whole(peer):
     request = peer.seal(2, b"\0\1x")
     peer.give(request, value=LONG[:1000])
@@ -208,7 +223,10 @@ def test_the_rest_of_a_reply_ends_with_its_time_and_with_the_next_request(peer):
     peer.give(peer.seal(8, b"\0\1x"), 30.0, value=LONG)
     peer.give(peer.seal(9, b"\0\1x"), 30.0)
     assert rest(10, 1024, 30.0) == status.GONE
-    assert rest(11, 0, 30.0) == status.GONE
+    peer.give(peer.seal(12, b"\0\1x"), 30.0, value=LONG)
+    assert rest(13, 5000, 30.0) == status.GONE, "past its end"
+    assert rest(14, 1024, 30.0) == status.GONE, "and then it is gone"
+    assert rest(15, 0, 30.0) == status.GONE
 
 
 def test_a_message_in_parts(peer):
@@ -301,6 +319,12 @@ def test_a_session_forgotten_tells_how_long_ago(peer):
     assert age(peer.give(peer.seal(2, b"\0\1x"), 101.29)) == 12
     assert age(peer.give(peer.seal(2, b"\0\1x"), 100000.0)) == 65535
     assert peer.calls == []
+
+
+def test_the_first_session_of_a_channel_makes_nothing_forgotten(sessions):
+    peer = Peer(sessions).warm(100.0)
+    peer.token = b"another"
+    assert age(peer.give(peer.seal(1, b"\0\1x"), 130.0)) == 1300, "since the server was made"
 
 
 def test_channels_do_not_disturb_each_other(sessions):

@@ -59,6 +59,7 @@ class Server:
         self._names = {} if devices is None else devices
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
+        self._told: bool | None = None  # to stop, since start(); None outside of it
 
     def add_action_handler(
         self,
@@ -80,10 +81,20 @@ class Server:
 
     def start(self) -> None:
         """Listens until stop(), SIGINT or SIGTERM; OSError where the address cannot be had."""
-        asyncio.run(self._serve_until_signal())
+        self._told = False
+        try:
+            asyncio.run(self._serve_until_signal())
+        finally:
+            self._told = None
 
     def stop(self) -> None:
-        """Ends start() or serve(); from any thread, or from a handler."""
+        """Ends start() or serve(); from any thread, or from a handler.
+
+        Before either was called there is nothing to end: a thread that starts the server elsewhere waits for
+        `listening` first.
+        """
+        if self._told is not None:
+            self._told = True
         loop, stopped = self._loop, self._stopped
         if loop and stopped:
             with contextlib.suppress(RuntimeError):  # it has just ended by itself
@@ -99,6 +110,8 @@ class Server:
             self.port = await udp.listen(self._localip, self.port)
             self.listening.set()
             self.on_listening()
+            if self._told:  # before there was a loop to tell
+                return
             await self._stopped.wait()
         finally:
             self.listening.clear()

@@ -14,6 +14,10 @@ try:
         # asyncio has no datagrams on a board, but its queue of streams wakes for any socket.
         yield core._io_queue.queue_read(sock)
 
+    def running():
+        """What is another one in another loop."""
+        return core._task_queue
+
     async def readable(sock, ms):
         """True when there is something to receive, False after ms milliseconds without."""
         try:
@@ -23,7 +27,9 @@ try:
         return True
 
 except ImportError:
-    from .cpython import readable
+    from .cpython import readable, running
+
+_PAUSE = const(20)  # ms, as in net, which would block
 
 
 class Client:
@@ -32,7 +38,7 @@ class Client:
     def __init__(self, host, port, *args, **kwargs):
         self._exchange = Exchange(*args, **kwargs)
         self._socket = Udp(host, port)
-        self._turn = asyncio.Lock()
+        self._loop = None
 
     @property
     def session(self):
@@ -41,6 +47,8 @@ class Client:
 
     async def send(self, data, noreturn=False):
         """What the action returned, {} with noreturn; OSError(ETIMEDOUT, "not run" or "maybe"), BenError."""
+        if self._loop is not running():
+            self._begin()
         async with self._turn:
             collect()  # so that what a send needs goes into the holes, and leaves whole what is free
             steps = send(self._exchange, data, noreturn)
@@ -55,17 +63,28 @@ class Client:
                         await asyncio.sleep(wait / 1000)
                     elif await readable(self._socket.socket, wait):
                         got = self._socket.recv(0)
+                        if got is None:  # an error, which may come again at once
+                            await asyncio.sleep(min(wait, _PAUSE) / 1000)
                     out, wait = steps.send((ticks_diff(ticks_ms(), began), got))
             except StopIteration as end:
                 return end.value
             finally:  # also of a task that is cancelled
                 steps.close()
-                if not self._exchange.seq:  # cold: the next send() leaves from another
+                if self._closing or not self._exchange.seq:  # cold: the next send() leaves from another
                     self._socket.close()  # port, for after a timeout this one may be blocked on the way
+                    self._closing = False
+
+    def _begin(self):
+        # The first send() in this loop. One that an earlier loop left in the middle never ends.
+        self._loop = running()
+        self._turn = asyncio.Lock()
+        self._closing = self._exchange.busy = False
 
     def close(self):
-        """Closes the socket; a later send() opens it again."""
-        self._socket.close()
+        """Closes the socket, after the send() that is under way; a later one opens it again."""
+        self._closing = self._exchange.busy
+        if not self._closing:
+            self._socket.close()
 
 
 client = Client

@@ -80,16 +80,27 @@ def sleep_ms(ms):
     sleep(ms / 1000)
 
 
+def running():
+    """The asyncio loop that runs."""
+    from asyncio import get_running_loop  # a blocking client does without
+
+    return get_running_loop()
+
+
 async def readable(sock, ms):
     """True when there is something to receive, False after ms milliseconds without."""
-    import asyncio  # a blocking client does without
 
-    loop, ready = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(sock, ready.set)
+    def end(came):
+        if not ended.done():
+            ended.set_result(came)
+
+    # Not by wait_for(): before Python 3.12 it loses a cancellation that comes together with the datagram.
+    loop = running()
+    ended = loop.create_future()
+    loop.add_reader(sock, end, True)
+    timer = loop.call_later(ms / 1000, end, False)
     try:
-        await asyncio.wait_for(ready.wait(), ms / 1000)
-    except asyncio.TimeoutError:
-        return False
+        return await ended
     finally:
+        timer.cancel()
         loop.remove_reader(sock)
-    return True

@@ -53,9 +53,11 @@ class Udp:
         """The next datagram within ms milliseconds, or None."""
         try:
             if self.poll and self.poll.poll(ms):
-                datagram = self.socket.recv(self.size)
-                if len(datagram) == self.size:  # cut short: its copy will fit
-                    self.size = _FULL
+                size, self.size = self.size, _SHORT  # also where so much is not free in a row
+                datagram = self.socket.recv(size)
+                if len(datagram) == size:  # cut short: its copy will fit
+                    size = _FULL
+                self.size = size
                 return datagram
             if self.poll:
                 return None

@@ -18,6 +18,7 @@ class Client:
         self._socket = Udp(host, port)
         self._lock = allocate_lock and allocate_lock()
         self._sender = None  # the thread that has the lock
+        self._closing = False
 
     @property
     def session(self):
@@ -47,15 +48,20 @@ class Client:
         finally:
             if steps:
                 steps.close()
-            if turn is not False and not self._exchange.seq:  # cold: the next send() leaves from another
-                self._socket.close()  # port, for after a timeout this one may be blocked on the way
+            if turn is not False and (
+                self._closing or not self._exchange.seq
+            ):  # cold: the next send() leaves
+                self._socket.close()  # from another port: after a timeout this one may be blocked on the way
+                self._closing = False
             if turn:
                 self._sender = None
                 self._lock.release()
 
     def close(self):
-        """Closes the socket; a later send() opens it again."""
-        self._socket.close()
+        """Closes the socket, after the send() that is under way; a later one opens it again."""
+        self._closing = self._exchange.busy
+        if not self._closing:
+            self._socket.close()
 
 
 client = Client

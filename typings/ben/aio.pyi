@@ -3,11 +3,14 @@
 from typing import Any
 
 from .cpython import readable as readable
+from .cpython import running as running
 from .keys import _File
 from .message import _Request
 
 class Client:
     """A link to one server, for the tasks of one loop, which go on while one of them waits for its answer.
+
+    Another loop may have it after that one has ended. On Windows it needs the selector loop.
 
         from ben import aio
 
@@ -94,13 +97,17 @@ class Client:
             BenError: the server refused, the handler failed, or its reply is lost; its `status` says which.
             ValueError: what cannot be sent; nothing was.
         After any of them, and after the task was cancelled inside of it, the next `send()` works. The handler
-        of a request that was cancelled ran once, or not at all.
+        of a request that was cancelled ran once, or not at all. Where asyncio.TimeoutError is TimeoutError
+        (Python 3.11 and newer), an `except` for a wait_for() around this catches its OSErrors of ETIMEDOUT, too.
 
         Source: protocol, The client.
         """
 
     def close(self) -> None:
-        """Closes the socket; a later `send()` opens it again, from another port. The session is kept."""
+        """Closes the socket, after the `send()` that is under way, if any. The session is kept.
+
+        A later `send()` opens it again, from another port. CPython warns of a client that is dropped open.
+        """
 
 client = Client
 """Another name of `Client`, as in `ben.udp`."""

@@ -45,5 +45,8 @@ def ticks_diff(end: int, start: int) -> int:
 def sleep_ms(ms: int) -> None:
     """Waits ms milliseconds, which block the whole thread."""
 
+def running() -> Any:
+    """The asyncio loop that runs; RuntimeError where none does."""
+
 async def readable(sock: _socket.socket, ms: float) -> bool:
     """True when there is something to receive, False after ms milliseconds without. The loop goes on."""

@@ -94,7 +94,10 @@ class Client:
         """
 
     def close(self) -> None:
-        """Closes the socket; a later `send()` opens it again, from another port. The session is kept."""
+        """Closes the socket, after the `send()` that is under way, if any. The session is kept.
+
+        A later `send()` opens it again, from another port. CPython warns of a client that is dropped open.
+        """
 
 client = Client
 """Another name of `Client`: the one that programs for BenCommunication call."""
