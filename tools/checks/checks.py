@@ -47,9 +47,7 @@ class Checks:
 
     def _client(self, timeout=10, key=KEY, **options):
         """The source of a new client."""
-        options = dict(
-            host=self.station.address, port=self.station.port, timeout=timeout, keyfile=key, **options
-        )
+        options.update(host=self.station.address, port=self.station.port, timeout=timeout, keyfile=key)
         words = ", ".join(f"{name}={value!r}" for name, value in options.items())
         return f"from ben import client\nlink = client({words})\n"
 

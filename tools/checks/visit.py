@@ -60,7 +60,7 @@ def check(board, facts, wifi, options, folder):
         report("ok", "Wi-Fi", "joined")
     else:
         report("skipped", "Wi-Fi", "this board has none; its network must be up by itself")
-    here = options.address or own_address(address, facts["platform"])
+    here = own_address(options.address, address, facts["platform"])
     station = Station(folder, here, options.udp_port)
     install(board, station.key, options.compiled, folder)
     report("ok", "copied to the board", "compiled" if options.compiled else "as source")

@@ -42,11 +42,15 @@ def read_names(path):
         ) from None
 
 
-def own_address(board_address, platform):
-    """This machine's address in the network where the board is."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.connect((board_address or "127.0.0.1", 9))  # nothing is sent
-        address = sock.getsockname()[0]
+def own_address(named, board_address, platform):
+    """This machine's address in the network where the board is, unless the user named it."""
+    address = named or address_towards(board_address or "127.0.0.1")
     if address.startswith("127.") and platform != "linux":
         raise Stop("which address of this machine the board can reach is not known: name it in --address")
     return address
+
+
+def address_towards(other):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect((other, 9))  # nothing is sent
+        return sock.getsockname()[0]
