@@ -83,7 +83,7 @@ class Bench:
     # The tables
 
     def request(self):
-        """a client's request beside a bare echo of the same sizes"""
+        """a client's request beside a bare echo of the same sizes, which blocks in both rows"""
         yield (
             f"warm request, heap {HEAP}",
             "us",
@@ -115,7 +115,7 @@ class Bench:
             yield name, len(crossed), sum(crossed)
 
     def host(self):
-        """what the server does in a second"""
+        """what the server takes for many boards, which share this machine's processors with it"""
         yield "boards", "requests/s", "CPU us each", "bare asyncio echo/s", "CPU us each", "ratio of CPU"
         for boards, each in FLEETS.items():
             each = max(1, int(each * self.share))
@@ -154,7 +154,7 @@ class Bench:
         """what is on the board's heap"""
         yield "bytes of a 32-bit heap", "modules", "a client", "its first send", "each send, until collected"
         compiled = os.path.join(self.release(), "lib")
-        for name, script in (("blocking", "heap.py"), ("asyncio", "heap_asyncio.py")):
+        for name, script in (("blocking", "heap.py"), ("asyncio (itself not counted)", "heap_asyncio.py")):
             for kind, lib in ((".py", LIB), (".mpy", compiled)):
                 yield f"{name}, {kind}", *self.run(script, self.ben, bits=32, lib=lib).split()
 
@@ -184,14 +184,14 @@ class Bench:
         """(requests a second, CPU microseconds of the server for each) with so many boards at once."""
         port = self.ben if what == "ben" else self.echo
         fleet = [self.start("one_of_many.py", what, port, device, each, bits=64) for device in range(boards)]
-        for board in fleet:
-            board.stdout.readline()
+        if any(board.stdout.readline() != "ready\n" for board in fleet):
+            raise RuntimeError("a board did not start")
         cpu, began = self.cpu(what), time.monotonic()
         for board in fleet:
             board.stdin.write("\n")
             board.stdin.flush()
-        for board in fleet:
-            board.communicate()
+        if any(board.communicate()[1] or board.returncode for board in fleet):
+            raise RuntimeError("a board did not come to its end")
         seconds, cpu = time.monotonic() - began, self.cpu(what) - cpu
         return boards * each / seconds, cpu / (boards * each) * 1e6
 

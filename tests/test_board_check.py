@@ -16,7 +16,7 @@ CHECKS = [
     "copied to the board",
     "ten readings",
     "a long message both ways",
-    "every third datagram lost",
+    "two of five datagrams lost",
     "the server restarts, stops and comes back",
     "a wrong key",
     "a session handed over, as before and after deep sleep",
@@ -130,6 +130,7 @@ def test_what_is_in_the_way_is_told_in_a_line(tmp_path):
         "no such address": ("", ["--address", "192.0.2.1"], "no server can listen on 192.0.2.1 port 0"),
         "firewall": (NO_WAY, [], "did not arrive (not run). Is UDP port"),
         "no config": ("", ["--wifi-from", tmp_path / "empty.py"], "does not tell WIFI_SSID"),
+        "no such check": ("", ["--only", "nosuch"], "no check has 'nosuch' in its name: ten readings; "),
         "no board": (
             "",
             ["--port", tmp_path / "no port"],
@@ -140,7 +141,7 @@ def test_what_is_in_the_way_is_told_in_a_line(tmp_path):
         results = pool.map(lambda name: check(tmp_path / name, cases[name][0], *cases[name][1]), cases)
     for (name, (_, _, told)), (status, _, errors, files) in zip(cases.items(), results):
         assert status == 2 and told in errors and len(errors.splitlines()) == 1, (name, errors)
-        if name not in ("no board", "no config"):  # these were not looked at
+        if name not in ("no board", "no config", "no such check"):  # these were not looked at
             assert "ben-check" not in files, name
 
 
@@ -148,7 +149,7 @@ def test_a_check_that_is_stopped_tidies_up(tmp_path):
     with serial_board(tmp_path) as port:
         process = start("--port", port)
         for line in process.stdout:
-            if "every third" in line:  # next it waits for a while
+            if "two of five" in line:  # next it waits for a while
                 assert (tmp_path / "ben-check" / "key.sec").exists()
                 process.terminate()
                 break
@@ -156,6 +157,12 @@ def test_a_check_that_is_stopped_tidies_up(tmp_path):
     assert process.returncode == 128 + 15, output + errors
     assert not (tmp_path / "ben-check").exists()
     assert "Traceback" not in errors
+
+
+def test_a_port_that_is_none_is_refused():
+    process = start("--udp-port", "65536")
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2 and "--udp-port" in errors and "Traceback" not in errors
 
 
 def test_help_is_there_without_anything_else():

@@ -10,6 +10,7 @@ import pytest
 from board import ROOT
 
 LIB = sorted((ROOT / "lib").rglob("*.py"))
+CHECKS = sorted((ROOT / "tools" / "checks" / "device").glob("*.py"))
 
 
 def tool(*arguments):
@@ -59,7 +60,7 @@ ABSENT += (
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in LIB if path.name != "cpython.py"], ids=lambda path: path.name
+    "path", [path for path in LIB + CHECKS if path.name != "cpython.py"], ids=lambda path: path.name
 )
 def test_device_code_keeps_to_what_an_esp8266_has(path):
     found = re.findall(ABSENT, re.sub(r"#.*", "", path.read_text()))

@@ -65,7 +65,7 @@ def parser():
         "--address", help="this machine's address, where the board is to find it (default: it is found)"
     )
     parser.add_argument(
-        "--udp-port", type=int, default=0, metavar="N", help="the server's port (default: a free one)"
+        "--udp-port", type=udp_port, default=0, metavar="N", help="the server's port (default: a free one)"
     )
     parser.add_argument(
         "--compiled", action="store_true", help="check the compiled package: an ESP8266 needs that"
@@ -74,6 +74,13 @@ def parser():
         "--only", metavar="WORDS", default="", help="only the checks that have WORDS in their names"
     )
     return parser
+
+
+def udp_port(text):
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise ValueError
+    return number
 
 
 def with_packages(arguments):

@@ -18,12 +18,13 @@ from .wifi import Wifi, own_address
 
 def visit(options):
     """Makes the checks and leaves the board as it was; whether all is well."""
+    checks = Checks.chosen(options.only)
     wifi = Wifi(options.wifi_from)
     board = Board(options.port)
     facts, files = look(board)
     try:
         with tempfile.TemporaryDirectory(prefix="ben-check-") as folder:
-            well = check(board, facts, wifi, options, folder)
+            well = check(board, facts, wifi, checks, options, folder)
     finally:
         left = tidy_up(board)
     if left != files:
@@ -53,7 +54,7 @@ def look(board):
     return facts, files
 
 
-def check(board, facts, wifi, options, folder):
+def check(board, facts, wifi, checks, options, folder):
     """Makes all checks that are asked for; whether none failed."""
     address = wifi.join(board, facts)
     if address:
@@ -66,7 +67,7 @@ def check(board, facts, wifi, options, folder):
     report("ok", "copied to the board", "compiled" if options.compiled else "as source")
     station.start()
     try:
-        return Checks(board, station, facts, wifi).make(options.only)
+        return Checks(board, station, facts, wifi).make(checks)
     finally:
         station.stop()
 
@@ -79,10 +80,9 @@ def tidy_up(board):
         left = last_look(board)
         board.mpremote("reset")
         return left
-    except (Stop, Failed) as error:
-        raise Stop(
-            f"the board could not be tidied up ({error}): remove its folder {FOLDER} yourself"
-        ) from None
+    except (Stop, Failed) as error:  # after which the first fault is still the one to tell
+        report("failed", "tidying up", f"remove the board's folder {FOLDER} yourself ({error})")
+        return None
     finally:
         for each, old in before.items():
             signal.signal(each, old)
