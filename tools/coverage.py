@@ -6,7 +6,8 @@
 The tests run on a copy of lib/ in which each statement first notes that it was reached. So it needs no interpreter
 of its own, and what a killed board had reached counts, too. (Not by sys.settrace: MicroPython gives the code that
 leaves a loop, an `if` or a function the number of the last line inside, and so names lines that never ran.)
-What is inside of one statement, such as an `and`, is not told apart. Heap figures mean nothing in the copy, so tests/test_memory.py is left out.
+What is inside of one statement, such as an `and`, is not told apart. Heap figures mean nothing in the copy, so
+tests/test_memory.py is left out.
 """
 
 import argparse
