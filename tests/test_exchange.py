@@ -1,6 +1,7 @@
 """The client's rules, datagram by datagram, against answers that are made here."""
 
 import errno
+from pathlib import Path
 
 import pytest
 
@@ -296,3 +297,24 @@ def test_an_action_fits_the_first_part(tmp_path):
 def test_clients_do_not_keep_step():
     waits = {jitter(1000) for _ in range(500)}
     assert 1000 <= min(waits) < 1100 and 1400 < max(waits) < 1500
+
+
+RULES = """
+padding: b'' None True
+pause: 2 ok
+late: not run
+order: True True None
+rest: (5, 'the rest of the reply is gone')
+rest: (5, 'the rest of the reply is gone')
+rest: (5, 'the rest of the reply is gone')
+rest: (5, 'the rest of the reply is gone') True
+unreadable: (5, 'the reply cannot be read')
+unreadable: (5, 'the reply cannot be read')
+unreadable: (5, 'the reply cannot be read')
+busy: a send() is under way True
+view: True
+"""
+
+
+def test_a_board_keeps_the_same_rules(board):
+    assert board.run(Path(__file__).parent / "device" / "rules.py").strip() == RULES.strip()
