@@ -14,17 +14,19 @@ from typing import Any
 from .actions import Action, Actions
 from .keys import read_master
 from .sessions import Sessions
+from .tcp import Tcp
 from .udp import Udp
 
 
 class Server:
-    """Listens for boards on a UDP port.
+    """Listens for boards on a UDP port, and on a TCP port where one is named.
 
     localip: the address to listen on, "0.0.0.0" for every one; port: 0 takes a free one, which `.port` names.
     keyfile: the shared key file; OSError where it cannot be read, ValueError where it is none.
     timeout: seconds for which the parts of an unfinished request, or the rest of a long reply, are kept.
     buffersize: most bytes of data in a request or a reply.
     devices: {id: name} of the only boards that are answered; without it every board that has the key.
+    tcp: a TCP port to listen on, too; 0 takes a free one, which `.tcp` then names.
     """
 
     def __init__(
@@ -36,15 +38,18 @@ class Server:
         buffersize: int = 4096,
         *,
         devices: Mapping[int, str] | None = None,
+        tcp: int | None = None,
     ) -> None:
-        if not 0 <= port <= 65535:
-            raise ValueError(f"a port is 0 to 65535, not {port!r}")
+        for each in (port, tcp or 0):
+            if not 0 <= each <= 65535:
+                raise ValueError(f"a port is 0 to 65535, not {each!r}")
         if timeout <= 0 or buffersize <= 0:
             raise ValueError("timeout and buffersize are above 0")
         if devices is not None and not all(isinstance(device, int) for device in devices):
             raise ValueError("devices has ids, as int, and their names")
         self.actions = Actions()
         self.port = port
+        self.tcp = tcp
         self.listening = threading.Event()
         self.on_listening: Callable[[], None] = lambda: None
         self._localip = localip
@@ -106,8 +111,11 @@ class Server:
             raise RuntimeError("this server is listening already")
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
         udp = Udp(self._sessions, self.actions, self._names)
+        tcp = Tcp(self._sessions, self.actions, self._names)
         try:
             self.port = await udp.listen(self._localip, self.port)
+            if self.tcp is not None:
+                self.tcp = await tcp.listen(self._localip, self.tcp)
             self.listening.set()
             self.on_listening()
             if self._told:  # before there was a loop to tell
@@ -116,6 +124,7 @@ class Server:
         finally:
             self.listening.clear()
             udp.close()
+            tcp.close()
             await self.actions.close()
             self._loop = self._stopped = None
 

@@ -6,7 +6,7 @@ Times are monotonic seconds, passed in.
 from __future__ import annotations
 
 import os
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -80,6 +80,7 @@ class Session:
     reply: Reply | None = None  # none while the handler runs
     part: Part | None = None
     rest: Rest | None = None
+    call: Call | None = None  # while it runs
 
 
 @dataclass
@@ -120,6 +121,7 @@ class Call:
     noreturn: bool
     _ask: Ask
     _session: Session
+    stream: Callable[[bytes], None] | None = None  # sends over its connection, if it has one
 
 
 class Ask(NamedTuple):
@@ -178,41 +180,52 @@ class Sessions:
 
     # What comes in
 
-    def receive(self, datagram: bytes, now: float, stream: bool = False) -> tuple[bytes | None, Call | None]:
-        """The reply to send at once, if any, and the call to run then, if any.
+    def receive(self, datagram: bytes, now: float) -> tuple[bytes | None, Call | None]:
+        """The reply to send at once, if any, and the call to run then, if any."""
+        ask = self.open(datagram, now)
+        return self.answer(ask) if ask else (None, None)
 
-        Over a stream a reply may be of any length, for nobody's address is in question.
+    def answer(
+        self, ask: Ask, stream: Callable[[bytes], None] | None = None
+    ) -> tuple[bytes | None, Call | None]:
+        """What receive() returns, to a request that was opened.
+
+        stream: sends over the connection that it came over. A reply is then never cut, for nobody's address is in
+        question; and a call that still runs is answered over its last copy's connection: its own may be dead.
         """
-        ask = self._open(datagram, now)
-        if ask is None:
-            return None, None
         session, value = ask.channel.session, ask.token[1:]
         if session and value == session.token.value:
             if ask.seq == session.seq and ask.tag == session.tag:
-                return self._again(ask, session, stream), None
+                if session.call:
+                    session.call.stream = stream
+                return self._again(ask, session, stream is not None), None
             if ask.seq <= session.seq:
                 # Only who was answered at the last seq goes on: this has not run and never will.
                 return self._challenge(ask, None), None
         else:
             if value == COLD:
                 return self._challenge(ask, None), None
-            token = _find(ask.channel.tokens, value, now)
+            token = _find(ask.channel.tokens, value, ask.now)
             if token is None:
-                return self._challenge(ask, now - ask.channel.forgot), None
+                return self._challenge(ask, ask.now - ask.channel.forgot), None
             session = Session(token)
         head = parse(ask.plain)
-        part = self._part(session, now)
+        part = self._part(session, ask.now)
         fresh = self._actions.fresh(_action_of(head, part))
-        if fresh and now - session.token.born > fresh:
+        if fresh and ask.now - session.token.born > fresh:
             return self._challenge(ask, None, fresh / 2), None
         _commit(ask, session, head)
         try:
-            return self._act(ask, session, head, part)
+            reply, call = self._act(ask, session, head, part)
         except Refusal as refusal:
             return self._answer(ask, session, refusal.outcome), None
+        session.call = call
+        if call:
+            call.stream = stream
+        return reply, call
 
-    def _open(self, datagram: bytes, now: float) -> Ask | None:
-        # Nothing is kept, not even a derived key, before the tag is right.
+    def open(self, datagram: bytes, now: float) -> Ask | None:
+        """The request in a datagram; None for a stranger's, which leaves nothing behind, not even a derived key."""
         if not REQUEST_MIN <= len(datagram) <= DATAGRAM_MAX or len(datagram) % BLOCK:
             return None
         number, token, seq = datagram[2:6], datagram[6:14], int.from_bytes(datagram[14:16], "big")
@@ -294,6 +307,7 @@ class Sessions:
         session = call._session
         if ask.channel.session is not session or session.tag != ask.tag:
             session = Session(session.token)  # nobody comes back for it
+        session.call = None
         return self._answer(ask, session, outcome)
 
     def _answer(self, ask: Ask, session: Session, outcome: Outcome) -> bytes:
@@ -374,7 +388,7 @@ def _commit(ask: Ask, session: Session, head: Head | None) -> None:
             channel.forgot = ask.now
         channel.session = session
     channel.tokens.clear()
-    session.seq, session.tag, session.reply = ask.seq, ask.tag, None
+    session.seq, session.tag, session.reply, session.call = ask.seq, ask.tag, None, None
     session.part = None  # a continuation has it already, and puts it back
     if head is None or head.form != wire.NEXT:
         session.rest = None

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from .actions import Actions, Outcome, Sender
+from .address import text
 from .sessions import Call, Sessions
 
 log = logging.getLogger("benserver")
@@ -45,25 +46,24 @@ class Udp(asyncio.DatagramProtocol):
             if call:
                 self._run(call, addr)
         except Exception:
-            log.exception("a datagram from %s was dropped", _text(addr))
+            log.exception("a datagram from %s was dropped", text(addr))
 
     def error_received(self, exc: Exception) -> None:
         """A board that is gone answers with an ICMP error: its own next request finds us."""
 
     def _run(self, call: Call, addr: tuple[Any, ...]) -> None:
-        asked = Sender(call.device, self._names.get(call.device), "udp", _text(addr), secure=True)
+        asked = Sender(call.device, self._names.get(call.device), "udp", text(addr), secure=True)
 
         def done(outcome: Outcome) -> None:
             if not call.noreturn:
-                self._send(self._sessions.finish(call, outcome, time.monotonic()), addr)
+                reply = self._sessions.finish(call, outcome, time.monotonic())
+                if call.stream:
+                    call.stream(reply)
+                else:
+                    self._send(reply, addr)
 
         self._actions.run(call.action, call.data, asked, done)
 
     def _send(self, datagram: bytes | None, addr: tuple[Any, ...]) -> None:
         if datagram and self._transport:
             self._transport.sendto(datagram, addr)
-
-
-def _text(addr: tuple[Any, ...]) -> str:
-    host, port = addr[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

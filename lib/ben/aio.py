@@ -10,24 +10,24 @@ import asyncio
 try:
     from asyncio import core
 
-    def _events(sock):
+    def _events(sock, write):
         # asyncio has no datagrams on a board, but its queue of streams wakes for any socket.
-        yield core._io_queue.queue_read(sock)
+        yield (core._io_queue.queue_write if write else core._io_queue.queue_read)(sock)
 
     def running():
         """What is another one in another loop."""
         return core._task_queue
 
-    async def readable(sock, ms):
-        """True when there is something to receive, False after ms milliseconds without."""
+    async def ready(sock, ms, write):
+        """True when a socket can be read, or written, False after ms milliseconds."""
         try:
-            await asyncio.wait_for_ms(_events(sock), ms)
+            await asyncio.wait_for_ms(_events(sock, write), ms)
         except asyncio.TimeoutError:
             return False
         return True
 
 except ImportError:
-    from .cpython import readable, running
+    from .cpython import ready, running
 
 _PAUSE = const(20)  # ms, as in net, which would block
 
@@ -36,8 +36,11 @@ class Client:
     """A link to one server, for the tasks of one loop; the arguments behind port are those of Exchange."""
 
     def __init__(self, host, port, *args, **kwargs):
+        socket = Udp
+        if kwargs.pop("tcp", False):
+            from .tcp import Tcp as socket
         self._exchange = Exchange(*args, **kwargs)
-        self._socket = Udp(host, port)
+        self._socket = socket(host, port)
         self._loop = None
 
     @property
@@ -61,7 +64,7 @@ class Client:
                         self._socket.send(out)
                     if not self._socket.socket:  # it could not be opened
                         await asyncio.sleep(wait / 1000)
-                    elif await readable(self._socket.socket, wait):
+                    elif await ready(self._socket.socket, wait, self._socket.out):
                         got = self._socket.recv(0)
                         if got is None:  # an error, which may come again at once
                             await asyncio.sleep(min(wait, _PAUSE) / 1000)

@@ -87,8 +87,8 @@ def running():
     return get_running_loop()
 
 
-async def readable(sock, ms):
-    """True when there is something to receive, False after ms milliseconds without."""
+async def ready(sock, ms, write):
+    """True when a socket can be read, or written, False after ms milliseconds."""
 
     def end(came):
         if not ended.done():
@@ -97,10 +97,11 @@ async def readable(sock, ms):
     # Not by wait_for(): before Python 3.12 it loses a cancellation that comes together with the datagram.
     loop = running()
     ended = loop.create_future()
-    loop.add_reader(sock, end, True)
+    add, remove = (loop.add_writer, loop.remove_writer) if write else (loop.add_reader, loop.remove_reader)
+    add(sock, end, True)
     timer = loop.call_later(ms / 1000, end, False)
     try:
         return await ended
     finally:
         timer.cancel()
-        loop.remove_reader(sock)
+        remove(sock)

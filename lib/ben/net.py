@@ -19,6 +19,8 @@ _PAUSE = const(20)  # ms after a socket's error, which may come again at once
 class Udp:
     """A connected UDP socket, opened when first used; an error counts as a lost datagram."""
 
+    out = None  # what waits to be written: nothing, ever
+
     def __init__(self, host, port):
         self._to = host, port
         self.address = self.socket = self.poll = None

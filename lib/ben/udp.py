@@ -14,8 +14,11 @@ class Client:
     """A link to one server; the arguments behind port are those of Exchange."""
 
     def __init__(self, host, port, *args, **kwargs):
+        socket = Udp
+        if kwargs.pop("tcp", False):
+            from .tcp import Tcp as socket
         self._exchange = Exchange(*args, **kwargs)
-        self._socket = Udp(host, port)
+        self._socket = socket(host, port)
         self._lock = allocate_lock and allocate_lock()
         self._sender = None  # the thread that has the lock
         self._closing = False
