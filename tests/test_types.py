@@ -124,10 +124,12 @@ def test_client_spells_out_what_it_hands_on(module):
     client, exchange = (init(STUBS / "ben" / f"{name}.pyi") for name in (module, "exchange"))
     own, handed_on = client.args.args[:3], client.args.args[3:]
     assert [argument.arg for argument in own] == ["self", "host", "port"]
-    client.args.args = [own[0], *handed_on]
-    assert ast.dump(client.args) == ast.dump(exchange.args)
     told = re.findall(r"^(\w+): ", ast.get_docstring(client), re.MULTILINE)
     assert told == [argument.arg for argument in [*own[1:], *handed_on, *client.args.kwonlyargs]]
+    client.args.args = [own[0], *handed_on]
+    tcp, default = client.args.kwonlyargs.pop(), client.args.kw_defaults.pop()  # the one that it takes out
+    assert (tcp.arg, tcp.annotation.id, default.value) == ("tcp", "bool", False)
+    assert ast.dump(client.args) == ast.dump(exchange.args)
 
 
 def test_both_clients_have_one_text_for_one_argument():
@@ -156,7 +158,7 @@ link.send({"action": "dht", "data": {"temperature": 21.5, "tags": ("a", None, [T
 link.send({"action": "dht", "data": reading})
 link.send({"action": "dht", "data": words})
 link.send({"action": "dht", "data": memoryview(b"")})
-Same("192.168.1.2", 8585, 10, "key.sec", 2048, session=link.session, chunk=64).close()
+Same("192.168.1.2", 8585, 10, "key.sec", 2048, session=link.session, chunk=64, tcp=True).close()
 
 async def send(link: aio.Client) -> int:
     try:
@@ -169,6 +171,8 @@ client("192.168.1.2", "8585")  # wrong
 client("192.168.1.2", 8585, 10, "key.sec", 4096, 7)  # wrong
 client("192.168.1.2", 8585, chunks=64)  # wrong
 aio.client("192.168.1.2", 8585, device="one")  # wrong
+aio.client("192.168.1.2", 8585, tcp=8585)  # wrong
+client("192.168.1.2", 8585, 10, "key.sec", 4096, True)  # wrong
 link.send("dht")  # wrong
 link.send({"action": "dht", "date": 1})  # wrong
 link.send({"action": "dht", "data": {1: 2}})  # wrong
@@ -203,6 +207,7 @@ SETTINGS = {
     "pythonVersion": "3.10",
     "pythonPlatform": "Linux",
     "typeCheckingMode": "standard",
+    "reportIncompatibleMethodOverride": False,  # types that it made up for both; stubtest judges the stubs
     "reportMissingModuleSource": False,  # a stub is all that there is of a module in firmware
     "reportOptionalMemberAccess": False,
     "reportOptionalSubscript": False,

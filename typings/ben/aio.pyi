@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .cpython import readable as readable
+from .cpython import ready as ready
 from .cpython import running as running
 from .keys import _File
 from .message import _Request
@@ -35,12 +35,14 @@ class Client:
         channel: int | None = None,
         session: bytes | None = None,
         chunk: int = 1024,
+        tcp: bool = False,
     ) -> None:
         """Reads the key file; no socket is opened and no name looked up yet.
 
         host: the server's name or address, such as "192.168.1.2". A name is looked up once, in the first
             `send()`. On some boards that waits for ever while Wi-Fi is down, so join Wi-Fi first.
-        port: the server's UDP port, 1 to 65535. benserver's own default is 8585.
+        port: the server's UDP port, or its TCP port with `tcp`, 1 to 65535. benserver's own UDP port is 8585
+            unless it is told another; it has a TCP port where it is told one.
         timeout: seconds that one whole `send()` may take, with all copies, parts and pieces. Over 0, up to
             360000; a fraction will do. Counted in milliseconds.
         keyfile: the name of the file with the key, looked for in the current folder; on CPython it may be a
@@ -61,6 +63,9 @@ class Client:
         chunk: the most bytes of plaintext in one datagram, and of data in one piece of a reply: 64 to 1152, a
             multiple of 32. Longer messages go in several. A smaller one needs less memory in one piece, a
             larger one fewer round trips. Not looked at beside `session`.
+        tcp: True for a TCP connection in place of UDP, for networks that let nothing else pass. The messages
+            are the same and as safe; the board needs more memory for it. A connection is made in the first
+            `send()`, kept from one to the next, and made again after it broke.
 
         Raises OSError if the key file cannot be read, and ValueError if it is no key file or is another
         device's, or if an argument is out of its bounds. `host` and `port` are not looked at before the first

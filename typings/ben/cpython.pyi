@@ -48,5 +48,8 @@ def sleep_ms(ms: int) -> None:
 def running() -> Any:
     """The asyncio loop that runs; RuntimeError where none does."""
 
-async def readable(sock: _socket.socket, ms: float) -> bool:
-    """True when there is something to receive, False after ms milliseconds without. The loop goes on."""
+async def ready(sock: _socket.socket, ms: float, write: object) -> bool:
+    """True when there is something to receive, False after ms milliseconds without. The loop goes on.
+
+    write: anything true to wait until something can be sent, in place of that.
+    """

@@ -14,6 +14,9 @@ from .crypto import _Bytes
 class Udp:
     """A connected UDP socket, opened when first used; an error counts as a lost datagram."""
 
+    out: memoryview | None
+    """What waits to be written: None, for a datagram never waits. It is `tcp.Tcp` that has something."""
+
     address: tuple[Any, ...] | None
     """What getaddrinfo() said of the host; None before the first `send()`. It is asked once."""
 
@@ -34,7 +37,7 @@ class Udp:
     def send(self, datagram: _Bytes) -> None:
         """Sends one datagram. OSError only for a host that cannot be resolved; other errors count as loss."""
 
-    def recv(self, ms: int) -> bytes | None:
+    def recv(self, ms: int) -> _Bytes | None:
         """The next datagram, or None if there is none within ms milliseconds or the socket had an error.
 
         The first one over 256 bytes is cut short, as if it were damaged; the copy that follows fits.
