@@ -12,24 +12,24 @@ PATIENCE = 30  # s
 
 
 class Host:
-    """A running Server; its datagrams are counted, and what handlers were given is kept."""
+    """A running Server, on UDP and TCP; what comes is counted, and what handlers were given is kept."""
 
-    def __init__(self, key, port=0, localip="127.0.0.1", **options):
+    def __init__(self, key, port=0, localip="127.0.0.1", tcp=0, **options):
         if not key.exists():
             generate_new_secret(key)
-        self.server = Server(localip, port, key, **options)
-        self.datagrams = 0
+        self.server = Server(localip, port, key, tcp=tcp, **options)
+        self.datagrams = 0  # and messages over TCP
         self.calls = []
         self._count_datagrams()
 
     def _count_datagrams(self):
-        receive = self.server._sessions.receive
+        opened = self.server._sessions.open  # which every one comes to, over UDP from receive()
 
         def counted(*arguments):
             self.datagrams += 1
-            return receive(*arguments)
+            return opened(*arguments)
 
-        self.server._sessions.receive = counted
+        self.server._sessions.open = counted
 
     def handle(self, name, fn, **options):
         """Adds a handler, of which every call is kept as (name, arguments)."""
@@ -50,6 +50,10 @@ class Host:
     @property
     def port(self):
         return self.server.port
+
+    @property
+    def tcp(self):
+        return self.server.tcp
 
     def __enter__(self):
         self._thread = threading.Thread(target=self.server.start, daemon=True)

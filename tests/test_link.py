@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import pytest
 
@@ -14,10 +15,9 @@ import benserver
 from ben import BenError, client
 from hosts import Host
 
-# What every script begins with: client, with either driver.
-DRIVERS = {
-    "blocking": "from ben import client\n",
-    "asyncio": """
+# What every script begins with: client, with either driver, over either transport.
+BLOCKING = "from ben import client\n"
+ASYNCIO = """
 import asyncio
 from ben import aio
 
@@ -29,8 +29,12 @@ class client:
 
     def send(self, *arguments, **options):
         return asyncio.run(self._link.send(*arguments, **options))
-""",
-}
+"""
+OVER_TCP = """
+either = client
+def client(*arguments, **options):
+    return either(*arguments, tcp=True, **options)
+"""
 START = """
 import sys
 from ben import BenError
@@ -94,14 +98,33 @@ for name in ("", "x" * 256, "\\u00e9" * 128):
 """
 
 
+class Driver(NamedTuple):
+    """The beginning of a script, and whether its client wants the TCP port."""
+
+    start: str
+    tcp: bool
+
+
+DRIVERS = {
+    "blocking": Driver(BLOCKING + START, False),
+    "asyncio": Driver(ASYNCIO + START, False),
+    "blocking over TCP": Driver(BLOCKING + OVER_TCP + START, True),
+    "asyncio over TCP": Driver(ASYNCIO + OVER_TCP + START, True),
+}
+
+
 @pytest.fixture(params=DRIVERS)
 def driver(request):
-    """The beginning of a script whose client is of either kind."""
-    return DRIVERS[request.param] + START
+    """How a script begins whose client is of each kind."""
+    return DRIVERS[request.param]
 
 
-def run(board, host, body, start=DRIVERS["blocking"] + START):
-    return board.run(start + body, host.port).splitlines()
+def run(board, host, body, driver=DRIVERS["blocking"], arguments=()):
+    return board.run(driver.start + body, port(host, driver.tcp), *arguments).splitlines()
+
+
+def port(host, tcp):
+    return host.tcp if tcp else host.port
 
 
 def serve(host):
@@ -242,7 +265,7 @@ for device in (5, 6):
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "255.255.255.255"])
 def test_a_server_that_cannot_be_reached(board, driver, host, address):
-    """Nobody listens; or, as where Wi-Fi is away, the socket cannot be opened: broadcasting is not allowed."""
+    """Nobody listens; or, as where Wi-Fi is away, the socket cannot be connected: not to all at once."""
     body = """
 import errno
 link = client(sys.argv[2], 9, timeout=1)
@@ -252,7 +275,8 @@ for _ in range(2):
     except OSError as error:
         print(error.args[0] == errno.ETIMEDOUT, error.args[1])
 """
-    assert board.run(driver + body, host.port, address).splitlines() == ["True not run"] * 2
+    assert run(board, host, body, driver, [address]) == ["True not run"] * 2
+    assert host.datagrams == 0
 
 
 def test_a_host_that_cannot_be_resolved_is_said_at_once(board, driver, host):
@@ -282,14 +306,14 @@ for value in (1, 2):
     assert host.datagrams == 3, "its session went on"
 
 
-def test_localhost_and_ipv6(board, tmp_path):
+def test_localhost_and_ipv6(board, driver, tmp_path):
     body = """
 print(client(sys.argv[2], int(sys.argv[1]), timeout=20).send({"action": "echo", "data": 1}))
 """
     for address, name in (("127.0.0.1", "localhost"), ("::1", "::1")):
         with Host(tmp_path / "key.sec", localip=address) as host:
             host.handle("echo", lambda data: data)
-            assert board.run(DRIVERS["blocking"] + START + body, host.port, name) == "1\n"
+            assert run(board, host, body, driver, [name]) == ["1"]
 
 
 def test_the_public_names(board, host):

@@ -174,8 +174,29 @@ def test_a_cut_copy_of_a_piece_leaves_what_comes_after_it(peer):
 def test_over_a_stream_a_copy_is_whole(peer):
     request = peer.seal(2, b"\0\1x")
     peer.give(request, value=LONG[:1000])
-    reply, _ = peer.sessions.receive(request, 0.0, stream=True)
-    assert peer.open(reply, request)[1] == b"\0\2" + LONG[:1000]
+    reply, call = peer.sessions.answer(peer.sessions.open(request, 0.0), print)
+    assert peer.open(reply, request)[1] == b"\0\2" + LONG[:1000] and call is None
+
+
+def test_what_still_runs_is_answered_over_the_connection_of_its_last_copy(peer):
+    """Its own may be dead; and UDP has none."""
+
+    def answer(request, stream):
+        reply, call = peer.sessions.answer(peer.sessions.open(request, 0.0), stream)
+        assert reply is None
+        return call
+
+    first, second = peer.seal(2, b"\0\1x"), peer.seal(3, b"\0\1x")
+    call = answer(first, print)
+    assert call.stream is print
+    for stream in (repr, None, print):
+        assert answer(first, stream) is None and call.stream is stream
+    other = answer(second, repr)
+    peer.sessions.finish(call, Outcome(status.OK, "late"), 0.0)
+    assert answer(second, print) is None
+    assert (call.stream, other.stream) == (print, print), "the late one has not ended the new one"
+    peer.sessions.finish(other, Outcome(status.OK, "new"), 0.0)
+    assert peer.give(second)[1] == b"\0\3new" and other.stream is print
 
 
 def test_a_long_error_is_cut_within_its_characters(sessions):
