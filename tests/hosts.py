@@ -89,6 +89,11 @@ class ServeProcess:
     def port(self):
         return int(self.greeting.split()[4])
 
+    @property
+    def tcp(self):
+        """Its TCP port, where it was told --tcp."""
+        return int(self.greeting.split()[7])
+
     def __enter__(self):
         return self
 

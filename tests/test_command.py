@@ -1,6 +1,7 @@
 """The command line: python -m benserver."""
 
 import signal
+import socket
 import subprocess
 import sys
 
@@ -27,6 +28,7 @@ def test_help_names_every_command(tmp_path):
     for command in ("keygen", "device-key", "serve"):
         status, text = benserver(tmp_path, command, "--help")
         assert status == 0 and text.startswith("usage: python -m benserver " + command)
+    assert "--udp [HOST:]PORT" in text and "--tcp [HOST:]PORT" in text
 
 
 def test_keygen_and_device_key(tmp_path):
@@ -51,7 +53,19 @@ ERRORS = [
     (("serve", "--key", "bad.sec"), 1, "benserver: bad.sec is no key file"),
     (("serve", "--udp", "port"), 2, "'port' is not PORT or HOST:PORT"),
     (("serve", "--udp", "65536"), 2, "'65536' is not PORT or HOST:PORT"),
-    (("serve", "--udp", "192.0.2.1:0"), 1, "annot assign requested address"),
+    (
+        ("serve", "--udp", "192.0.2.1:0"),
+        1,
+        "benserver: cannot listen on 192.0.2.1 port 0 (UDP): Cannot assign requested address",
+    ),
+    (("serve", "--udp", "no host:0"), 1, "benserver: cannot listen on no host port 0 (UDP): "),
+    (("serve", "--tcp", "port"), 2, "'port' is not PORT or HOST:PORT"),
+    (("serve", "--tcp", "127.0.0.1:65536"), 2, "'127.0.0.1:65536' is not PORT or HOST:PORT"),
+    (
+        ("serve", "--tcp", "127.0.0.1:1"),
+        1,
+        "benserver: --udp and --tcp have one HOST: --udp 127.0.0.1:8585, too",
+    ),
     (("serve", "--actions", "none.py"), 1, "none.py"),
     (("serve", "--actions", "bad.sec"), 1, "bad.sec does not define actions(server)"),
     (("serve", "--device", "5"), 2, "a device is written as 8 hex digits, not '5'"),
@@ -71,9 +85,11 @@ def test_errors_are_one_clear_sentence(tmp_path, arguments, status, sentence):
 
 def test_a_port_in_use(tmp_path):
     with Host(tmp_path / "key.sec") as host:
-        status, text = benserver(tmp_path, "serve", "--udp", f"127.0.0.1:{host.port}")
-    assert status == 1 and len(text.splitlines()) == 1
-    assert str(host.port) in text and "in use" in text
+        udp = benserver(tmp_path, "serve", "--udp", f"127.0.0.1:{host.port}", "--tcp", "0")
+        tcp = benserver(tmp_path, "serve", "--udp", "127.0.0.1:0", "--tcp", host.tcp)
+    why = "Address already in use"
+    assert udp == (1, f"benserver: cannot listen on 127.0.0.1 port {host.port} (UDP): {why}")
+    assert tcp == (1, f"benserver: cannot listen on 127.0.0.1 port {host.tcp} (TCP): {why}")
 
 
 SEND = """
@@ -94,6 +110,42 @@ def test_serve_prints_what_comes_and_ends_cleanly(board, tmp_path, ending):
     assert status == 0
     lines = [line.split(" ", 1)[1] for line in text.splitlines()]
     assert lines == ["0000000a dht {'t': 23}", "0000000a dht", "0000000a door {'t': 23}", "0000000a door"]
+
+
+def test_serve_greets_with_its_ports(tmp_path):
+    generate_new_secret(tmp_path / "key.sec")
+    with ServeProcess(tmp_path) as serve:
+        assert serve.greeting == f"listening on 127.0.0.1 port {serve.port} (UDP); Ctrl-C ends it\n"
+        with socket.socket() as nobody, pytest.raises(ConnectionRefusedError):
+            nobody.connect(("127.0.0.1", serve.port))
+    with ServeProcess(tmp_path, "--tcp", "127.0.0.1:0") as serve:
+        both = f"{serve.port} (UDP) and {serve.tcp} (TCP)"
+        assert serve.greeting == f"listening on 127.0.0.1 port {both}; Ctrl-C ends it\n"
+
+
+SEND_TWICE = """
+import sys
+from ben import client
+for port, tcp in ((int(sys.argv[1]), False), (int(sys.argv[2]), True)):
+    print(*client("127.0.0.1", port, device=10, timeout=20, tcp=tcp).send({"action": "how"}))
+"""
+
+
+def test_serve_over_both(board, tmp_path):
+    generate_new_secret(tmp_path / "key.sec")
+    (tmp_path / "how.py").write_text(
+        "import benserver\n"
+        "def how():\n"
+        "    asked = benserver.sender()\n"
+        "    host, _, port = asked.address.rpartition(':')\n"
+        "    return [asked.transport, asked.device, asked.secure, host, 0 < int(port) < 65536]\n"
+        "def actions(server):\n"
+        "    server.add_action_handler('how', how)\n"
+    )
+    with ServeProcess(tmp_path, "--actions", "how.py", "--tcp", "0") as serve:
+        lines = board.run(SEND_TWICE, serve.port, serve.tcp).splitlines()
+        assert serve.end() == (0, "")
+    assert lines == [f"{transport} 10 True 127.0.0.1 True" for transport in ("udp", "tcp")]
 
 
 STRANGE = """

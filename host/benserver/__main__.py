@@ -66,8 +66,14 @@ def _parser() -> argparse.ArgumentParser:
         "--udp",
         metavar="[HOST:]PORT",
         type=_address,
-        default=("0.0.0.0", PORT),
+        default=("", PORT),
         help=f"where to listen (default {PORT})",
+    )
+    serve.add_argument(
+        "--tcp",
+        metavar="[HOST:]PORT",
+        type=_address,
+        help="where to listen for TCP as well (default: nowhere); HOST is that of --udp",
     )
     serve.add_argument(
         "--key", metavar="FILE", default="key.sec", help="the shared key file (default key.sec)"
@@ -114,7 +120,7 @@ def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not port.isdecimal() or not 0 <= int(port) <= 65535:
         raise ValueError(f"{text!r} is not PORT or HOST:PORT")
-    return host.strip("[]") or "0.0.0.0", int(port)
+    return host.strip("[]"), int(port)
 
 
 def _keygen(args: argparse.Namespace) -> None:
@@ -129,18 +135,22 @@ def _device_key(args: argparse.Namespace) -> None:
 
 def _serve(args: argparse.Namespace) -> None:
     host, port = args.udp
-    server = Server(host, port, args.key, devices=dict(args.device) if args.device else None)
+    tcp_host, tcp = args.tcp or ("", None)
+    if tcp_host not in ("", host):
+        raise ValueError(f"--udp and --tcp have one HOST: --udp {tcp_host}:{port}, too")
+    host = host or "0.0.0.0"
+    server = Server(host, port, args.key, devices=dict(args.device) if args.device else None, tcp=tcp)
     if args.actions:
         _load(args.actions)(server)
     else:
         server.actions.fallback = _printer
-    server.on_listening = lambda: print(
-        f"listening on {host} port {server.port} (UDP); Ctrl-C ends it", flush=True
-    )
-    try:
-        server.start()
-    except OSError as error:
-        raise OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}") from None
+
+    def greet() -> None:
+        and_tcp = "" if server.tcp is None else f" and {server.tcp} (TCP)"
+        print(f"listening on {host} port {server.port} (UDP){and_tcp}; Ctrl-C ends it", flush=True)
+
+    server.on_listening = greet
+    server.start()
 
 
 def _load(file: str) -> Callable[[Server], None]:

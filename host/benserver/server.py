@@ -113,9 +113,9 @@ class Server:
         udp = Udp(self._sessions, self.actions, self._names)
         tcp = Tcp(self._sessions, self.actions, self._names)
         try:
-            self.port = await udp.listen(self._localip, self.port)
+            self.port = await self._listen(udp, self.port)
             if self.tcp is not None:
-                self.tcp = await tcp.listen(self._localip, self.tcp)
+                self.tcp = await self._listen(tcp, self.tcp)
             self.listening.set()
             self.on_listening()
             if self._told:  # before there was a loop to tell
@@ -127,6 +127,18 @@ class Server:
             tcp.close()
             await self.actions.close()
             self._loop = self._stopped = None
+
+    async def _listen(self, its: Udp | Tcp, port: int) -> int:
+        try:
+            return await its.listen(self._localip, port)
+        except OSError as error:
+            # Not the text of asyncio's own, which differs between the two.
+            number = error.errno or 0  # below 0 from getaddrinfo()
+            why = os.strerror(number) if number > 0 else error.strerror or str(error)
+            kind = "UDP" if isinstance(its, Udp) else "TCP"
+            raise OSError(
+                error.errno, f"cannot listen on {self._localip} port {port} ({kind}): {why}"
+            ) from None
 
     async def _serve_until_signal(self) -> None:
         with _stopped_by_signals(self.stop):
