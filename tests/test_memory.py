@@ -14,6 +14,8 @@ LARGEST = 40  # K: "works at N" means at N and at every larger heap up to this
 BUDGETS = {  # K, for one send() at a time with a reply: from source, compiled
     "blocking": (24, 16),
     "asyncio": (30, 20),
+    "TCP": (28, 20),
+    "TCP, asyncio": (33, 24),
 }
 
 # Programs that differ by little, for a fragmented heap fails in islands.
@@ -79,7 +81,44 @@ async def main(link):
     print(len(await link.send({"action": "echo", "data": bytes(60)})), len(link.session))
 asyncio.run(main(Client("127.0.0.1", PORT, device=7, channel=1)))
 """,
+    "TCP: from import": """
+from ben import client
+link = client("127.0.0.1", PORT, keyfile="key.sec", tcp=True)
+print(link.send({"action": "echo", "data": {"t": 23}}))
+""",
+    "TCP: sensor loop": """
+import time
+from ben import BenError, client
+link = client("127.0.0.1", PORT, timeout=5, tcp=True)
+for i in range(3):
+    try:
+        link.send({"action": "echo", "data": {"temperature": 21.5, "humidity": i}}, noreturn=True)
+    except (OSError, BenError) as error:
+        print(error)
+    time.sleep(0)
+print(link.send({"action": "echo", "data": {"t": 23}}))
+""",
+    "TCP, asyncio: from import": """
+import asyncio
+from ben import aio
+async def main():
+    link = aio.client("127.0.0.1", PORT, keyfile="key.sec", tcp=True)
+    print(await link.send({"action": "echo", "data": {"t": 23}}))
+asyncio.run(main())
+""",
+    "TCP, asyncio: module": """
+import asyncio
+from ben.aio import Client
+async def main(link):
+    print(await link.send({"action": "echo", "data": [1, 2.5, None]}))
+    print(len(await link.send({"action": "echo", "data": bytes(60)})), len(link.session))
+asyncio.run(main(Client("127.0.0.1", PORT, device=7, channel=1, tcp=True)))
+""",
 }
+
+
+def on_port(script, host):
+    return script.replace("PORT", str(host.tcp if "tcp=True" in script else host.port))
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +137,7 @@ def test_the_link_works_in_its_budget(small_board, host, compiled, is_compiled, 
     board = small_board
     (board.folder / "lib").symlink_to(compiled if is_compiled else ROOT / "lib")
     board.lib = Path("lib")  # as short as on a board: paths take heap
-    script = PROGRAMS[program].replace("PORT", str(host.port))
+    script = on_port(PROGRAMS[program], host)
     budget = BUDGETS[program.split(":")[0]][is_compiled]
     for heap in range(budget, LARGEST + 1):
         assert board.run(script, heap=heap), f"{heap}K"
@@ -132,12 +171,15 @@ async def main():
 asyncio.run(main())
 """,
 }
+GROWTH.update(
+    {f"{driver} over TCP": text.replace("PORT)", "PORT, tcp=True)") for driver, text in GROWTH.items()}
+)
 
 
 @pytest.mark.parametrize("driver", GROWTH)
 def test_a_thousand_sends_leave_memory_as_it_was(micropython_board, host, driver):
     host.handle("echo", lambda data: data)
-    assert int(micropython_board.run(GROWTH[driver].replace("PORT", str(host.port)))) == 0
+    assert int(micropython_board.run(on_port(GROWTH[driver], host))) == 0
 
 
 AFTER_MEMORY_ERROR = """
