@@ -294,6 +294,14 @@ print(link.send({"action": "echo", "data": 2}))
     assert run(board, host, body, driver) == ["OSError", "2"]
 
 
+def test_every_send_leaves_from_one_port(board, driver, host):
+    """Over TCP: the connection is kept."""
+    host.handle("how", lambda: [benserver.sender().transport, benserver.sender().address])
+    lines = run(board, host, 'for _ in range(4):\n    print(*link.send({"action": "how"}))', driver)
+    assert len(lines) == 4 and len(set(lines)) == 1
+    assert lines[0].startswith("tcp 127.0.0.1:" if driver.tcp else "udp 127.0.0.1:")
+
+
 def test_a_closed_client_opens_again(board, driver, host):
     serve(host)
     body = """
@@ -301,8 +309,9 @@ for value in (1, 2):
     print(link.send({"action": "echo", "data": value}))
     link.close()
     link.close()
+    print(link._socket.socket)
 """
-    assert run(board, host, body, driver) == ["1", "2"]
+    assert run(board, host, body, driver) == ["1", "None", "2", "None"]
     assert host.datagrams == 3, "its session went on"
 
 

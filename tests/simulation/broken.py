@@ -41,11 +41,11 @@ RULES = {
     ],
     # the server's: sessions and tokens
     "tokens not forgotten at commit": [(sessions, "_commit", "channel.tokens.clear()", "pass")],
-    "reply stored without its tag": [(Sessions, "receive", " and ask.tag == session.tag", "")],
+    "reply stored without its tag": [(Sessions, "answer", " and ask.tag == session.tag", "")],
     "no CHAL for seq < last": [
         (
             Sessions,
-            "receive",
+            "answer",
             "if ask.seq <= session.seq:",
             "if ask.seq < session.seq:\n            return None, None\n        if ask.seq <= session.seq:",
         ),
@@ -53,30 +53,30 @@ RULES = {
     "an age in the CHAL for seq < last": [
         (
             Sessions,
-            "receive",
+            "answer",
             "if ask.seq <= session.seq:",
             "if ask.seq <= session.seq:\n            return self._challenge(ask, 0), None",
         )
     ],
-    "seq ignored": [(Sessions, "receive", "if ask.seq <= session.seq:", "if False:")],
+    "seq ignored": [(Sessions, "answer", "if ask.seq <= session.seq:", "if False:")],
     "silence for an unknown token": [
-        (Sessions, "receive", "self._challenge(ask, now - ask.channel.forgot)", "None")
+        (Sessions, "answer", "self._challenge(ask, ask.now - ask.channel.forgot)", "None")
     ],
     "silence for the cold": [
         (
             Sessions,
-            "receive",
+            "answer",
             "if value == COLD:",
             "if value == COLD:\n            return None, None\n        if False:",
         )
     ],
     "unknown token taken": [
-        (Sessions, "receive", "if token is None:", "if False:"),
-        (Sessions, "receive", "Session(token)", "Session(token or Token(value, now))"),
+        (Sessions, "answer", "if token is None:", "if False:"),
+        (Sessions, "answer", "Session(token)", "Session(token or Token(value, ask.now))"),
     ],
     "forgot not set at commit": [(sessions, "_commit", "channel.forgot = ask.now", "pass")],
     "forgot not set at a drop": [(Sessions, "_heard", "self._forgot = now", "pass")],
-    "forgot set by a device's own return": [(Sessions, "_open", "Channel(device.forgot)", "Channel(now)")],
+    "forgot set by a device's own return": [(Sessions, "open", "Channel(device.forgot)", "Channel(now)")],
     "tokens live for ever": [(sessions, "_find", " and now - t.born < TOKEN_LIFE", "")],
     "tokens live too short": [(sessions, "_find", "TOKEN_LIFE", "0.01")],
     "a new token with each CHAL": [(Sessions, "_challenge", "if not tokens or", "if True or")],
@@ -88,21 +88,21 @@ RULES = {
         (Exchange, "_open", "len(head), tag", "len(head)"),
     ],
     "kept before the tag is checked": [
-        (Sessions, "_open", "plain = device", "self._heard(number, device, now)\n    plain = device")
+        (Sessions, "open", "plain = device", "self._heard(number, device, now)\n    plain = device")
     ],
     # the server's: fresh=
     "fresh= checked on the first part only": [
         (sessions, "_action_of", "part.action if part else None", "None")
     ],
-    "fresh= not checked": [(Sessions, "receive", "if fresh and", "if False and")],
-    "no newer token for fresh=": [(Sessions, "receive", "None, fresh / 2", "None")],
+    "fresh= not checked": [(Sessions, "answer", "if fresh and", "if False and")],
+    "no newer token for fresh=": [(Sessions, "answer", "None, fresh / 2", "None")],
     # the server's: parts and pieces
     "reply kept at commit": [
         (
             sessions,
             "_commit",
-            "session.tag, session.reply = ask.seq, ask.tag, None",
-            "session.tag = ask.seq, ask.tag",
+            "session.tag, session.reply, session.call = ask.seq, ask.tag, None, None",
+            "session.tag, session.call = ask.seq, ask.tag, None",
         )
     ],
     "no limit for copies": [(Sessions, "_again", "or stream or", "or True or")],

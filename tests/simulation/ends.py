@@ -6,7 +6,7 @@ from ben import message
 from ben.exchange import Exchange
 from benserver import status
 from benserver.actions import NOTHING, Action, Actions, Outcome, Refusal
-from benserver.sessions import Sessions
+from benserver.sessions import Call, Sessions
 
 from . import requests
 from .stand_in import PRK
@@ -296,6 +296,8 @@ def _state(thing):
         return tuple((key, _state(value)) for key, value in thing.items())
     if isinstance(thing, (list, tuple)):
         return tuple(map(_state, thing))
+    if isinstance(thing, Call):  # its session has it, too
+        return id(thing), thing.stream
     if type(thing).__module__.startswith("benserver.sessions"):
         return _state(vars(thing))
     return thing
