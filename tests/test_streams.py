@@ -1,0 +1,346 @@
+"""The link over TCP on bad paths: streams in pieces, connections that break, stall or are refused."""
+
+import logging
+import resource
+import select
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from contextlib import ExitStack
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import benserver.tcp
+from ben import client, crypto, keys, wire
+from ben.framing import Frames, framed
+from ben.tcp import Tcp
+from hosts import PATIENCE, Host
+from stream import Faults, Fate, Proxy, fate, pieces
+from test_outages import Lines
+from test_paths import SENDS, TRUTH, Ledger, wait_until
+from test_sessions import Peer
+
+LOCAL = "127.0.0.1"
+MOST = 1232  # bytes of a message
+
+# Frames
+
+MESSAGES = [b"a", bytes(range(256)), b"\0\0\1", b"b" * 255, b"c" * MOST]
+STREAM = b"".join(map(framed, MESSAGES))
+
+
+def taken(*parts):
+    """The messages of a stream that comes in these pieces; it must need no byte when they end."""
+    frames, got = Frames(MOST), []
+    for part in parts:
+        while part:
+            need = frames.need
+            message = frames.feed(part[:need])
+            if message is not None:
+                got.append(bytes(message))
+            part = part[need:]
+    assert frames.need == 2, "between two messages"
+    return got
+
+
+def test_a_stream_may_be_cut_anywhere():
+    assert taken(STREAM) == MESSAGES
+    assert taken(*(STREAM[at : at + 1] for at in range(len(STREAM)))) == MESSAGES
+    for at in range(len(STREAM)):
+        assert taken(STREAM[:at], STREAM[at:]) == MESSAGES
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(st.lists(st.binary(min_size=1, max_size=300)), st.lists(st.integers(0, 3000)))
+def test_any_split_of_any_messages_gives_the_same(messages, cuts):
+    stream = b"".join(map(framed, messages))
+    at = [0, *sorted(cut for cut in cuts if cut < len(stream)), len(stream)]
+    assert taken(*(stream[one:two] for one, two in zip(at, at[1:]))) == messages
+
+
+LIES = (0, MOST + 1, 65535)
+
+
+@pytest.mark.parametrize("size", LIES)
+def test_a_length_that_lies_is_refused(size):
+    head = size.to_bytes(2, "big")
+    for parts in (head,), (head[:1], head[1:]):
+        frames = Frames(MOST)
+        with pytest.raises(ValueError, match=str(size)):
+            for part in parts:
+                assert frames.feed(part) is None
+
+
+@pytest.mark.parametrize("size", [0, 65536])
+def test_no_length_is_written_that_lies(size):
+    with pytest.raises(ValueError):
+        framed(bytes(size))
+    assert framed(bytes(65535))[:2] == b"\xff\xff"
+
+
+# The proxy itself
+
+
+def test_the_same_seed_means_the_same_fates():
+    faults = Faults(reset=0.3, end=0.3, stall=0.3, refuse=0.5)
+
+    def fates(seed):
+        return [fate(faults, number, seed) for number in range(200)]
+
+    assert fates(1) == fates(1) != fates(2)
+    kinds = Counter(each.what for each in fates(1))
+    assert all(kinds[what] > 30 for what in ("reset", "end", "stall")) and kinds["goes on"] > 5
+    assert 30 < sum(each.refuse for each in fates(1)) < 150
+
+
+class Scripted(Proxy):
+    """Its first connections meet what a test names, the others nothing."""
+
+    def __init__(self, server_port, *fates, **options):
+        self.fates = fates
+        super().__init__(server_port, **options)
+
+    def fate(self, number):
+        return self.fates[number] if number < len(self.fates) else Fate()
+
+
+def through(met, **faults):
+    """What a server and a client get of 100 bytes each, when the connection meets this; and how it ends."""
+    with socket.create_server((LOCAL, 0)) as listener:
+        with Scripted(listener.getsockname()[1], met, faults=Faults(**faults)) as proxy:
+            with socket.create_connection((LOCAL, proxy.port)) as client:
+                server, _ = listener.accept()
+                with server:
+                    client.sendall(bytes(100))
+                    up = drained(server)
+                    server.sendall(bytes(100))
+                    down = drained(client)
+    return up, down
+
+
+def drained(sock):
+    """How many bytes came, and how it ended, if it has."""
+    sock.settimeout(0.3)
+    count = 0
+    try:
+        while count < 100:
+            data = sock.recv(100)
+            if not data:
+                return count, "end"
+            count += len(data)
+    except ConnectionResetError:
+        return count, "reset"
+    except TimeoutError:
+        return count, "stall"
+    return count, ""
+
+
+def test_each_fault_of_a_connection_happens():
+    assert through(Fate()) == ((100, ""), (100, ""))
+    assert through(Fate(), single=1) == ((100, ""), (100, ""))
+    assert through(Fate("end", True, 7))[0] == (7, "end")
+    assert through(Fate("end", False, 7)) == ((100, ""), (7, "end"))
+    assert through(Fate("stall", True, 7)) == ((7, "stall"), (0, "stall"))
+    assert through(Fate("stall", False, 7)) == ((100, ""), (7, "stall"))
+    up, down = through(Fate("reset", False, 7))
+    assert up == (100, "") and down[1] == "reset" and down[0] <= 7
+    with Proxy(9) as proxy:
+        proxy.call(proxy.refuse)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((LOCAL, proxy.port))
+        proxy.call(proxy.listen)
+        socket.create_connection((LOCAL, proxy.port)).close()
+
+
+# The server's end of a connection
+
+
+class Wire(Peer):
+    """A connection to a host that says what it is told, sealed as one device does it."""
+
+    def __init__(self, host, device=1, port=None, room=None):
+        super().__init__(None, device)
+        self.c2s, self.s2c = keys.directions(keys.derive(host.server._sessions._prk, self.device))
+        self.seq = 0
+        self.socket = socket.socket()
+        if room:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        self.socket.settimeout(PATIENCE)
+        self.socket.connect((LOCAL, port or host.server.tcp))
+        self._frames = Frames(MOST)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def request(self, data=b""):
+        """The next request, for the action x."""
+        self.seq += 1
+        return self.seal(self.seq, b"\2\1x" + data)
+
+    def say(self, stream):
+        self.socket.sendall(stream)
+
+    def hear(self):
+        """The next message, or None where the connection ends instead."""
+        try:
+            while data := self.socket.recv(self._frames.need):
+                if message := self._frames.feed(data):
+                    return bytes(message)
+        except ConnectionResetError:
+            pass
+        return None
+
+    def ask(self, data=b""):
+        """The plaintext of the reply to a request; it has said and heard nothing else."""
+        request = self.request(data)
+        self.say(framed(request))
+        return self.open(self.hear(), request)[1]
+
+    def warm(self):
+        """Has shown its key."""
+        self.token = self.ask()[1:8]
+        self.seq = 0
+        return self
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A host that listens over TCP too; its action x echoes."""
+    with Host(tmp_path / "key.sec", tcp=0) as host:
+        host.handle("x", lambda data: data)
+        yield host
+
+
+def test_a_request_may_come_byte_by_byte_and_several_at_once(served):
+    with Wire(served).warm() as peer:
+        peer.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        one = peer.request(b"byte")
+        for byte in framed(one):
+            peer.say(bytes((byte,)))
+            time.sleep(0.001)  # so that each comes by itself
+        assert peer.open(peer.hear(), one)[1] == b"\0\2byte"
+        several = [peer.request(b"%d" % number) for number in range(5)]
+        peer.say(b"".join(map(framed, several)) + framed(several[-1])[:50])
+        assert [peer.open(peer.hear(), each)[1] for each in several] == [b"\0\2%d" % n for n in range(5)]
+        peer.say(framed(several[-1])[50:])
+        assert peer.open(peer.hear(), several[-1])[1] == b"\0\0024", "a copy is answered, and runs nothing"
+    assert [data for _, (data,) in served.calls] == [b"byte", b"0", b"1", b"2", b"3", b"4"]
+
+
+def flipped(message):
+    return message[:-1] + bytes((message[-1] ^ 1,))
+
+
+def test_what_is_no_request_ends_its_connection_without_an_answer(served, caplog):
+    """A length that lies, and a stranger's message; also where the connection was known, and behind a good one."""
+    wrong = [size.to_bytes(2, "big") + bytes(100) for size in LIES]
+    with Wire(served, 2).warm() as known, caplog.at_level(logging.DEBUG, "benserver"):
+        good = known.request(b"good")
+        wrong += [framed(each) for each in (flipped(good), good[:-16], bytes(64), b"x")]
+        for each in wrong:
+            with Wire(served) as stranger:
+                stranger.say(each + framed(good))
+                assert stranger.hear() is None
+        assert served.calls == [] and list(served.server._sessions._devices) == [known.device]
+        assert known.ask(b"still") == b"\0\2still"
+        last = known.request(b"last")
+        known.say(framed(last) + wrong[0] + framed(known.request(b"behind")))
+        known.hear()
+        assert known.hear() is None
+    assert [data for _, (data,) in served.calls] == [b"still", b"last"]
+    assert caplog.records == []
+
+
+def test_whoever_says_nothing_or_stops_within_a_message_is_dropped(served, monkeypatch):
+    with Wire(served, 2).warm() as idle, Wire(served, 3).warm() as stops, Wire(served, 4).warm() as slow:
+        monkeypatch.setattr(benserver.tcp, "PATIENCE", 0.4)
+        with Wire(served) as silent, Wire(served) as half:
+            half.say(b"\0")
+            stops.say(framed(stops.request())[:40])
+            began = time.monotonic()
+            stream, sent = framed(slow.request(bytes(500))), 0
+            while not select.select([slow.socket], [], [], 0.03)[0]:
+                slow.say(stream[sent : sent + 1])
+                sent += 1
+            assert [each.hear() for each in (silent, half, stops, slow)] == [None] * 4
+            assert time.monotonic() - began > 0.35 and 1 < sent < len(stream)
+        assert idle.ask(b"here") == b"\0\2here"
+    assert len(served.calls) == 1
+
+
+def test_too_many_strangers_make_room_and_known_ones_stay(served, monkeypatch):
+    monkeypatch.setattr(benserver.tcp, "STRANGERS_MAX", 3)
+    with ExitStack() as stack:
+        known = [stack.enter_context(Wire(served, number).warm()) for number in range(1, 7)]
+        strangers = [stack.enter_context(Wire(served, 9)) for _ in range(8)]
+        assert [each.hear() for each in strangers[:5]] == [None] * 5
+        for each in known:
+            assert each.ask(b"stays") == b"\0\2stays"
+        assert strangers[7].warm().ask(b"known now") == b"\0\2known now"
+        more = [stack.enter_context(Wire(served)) for _ in range(3)]
+        assert [each.hear() for each in strangers[5:7]] == [None] * 2
+        assert strangers[7].ask(b"and stays") == b"\0\2and stays"
+        assert select.select([each.socket for each in more], [], [], 0)[0] == []
+
+
+def test_no_more_connections_than_devices(served, monkeypatch):
+    monkeypatch.setattr(benserver.tcp, "CONNECTIONS_MAX", 2)
+    with Wire(served, 1).warm() as one, Wire(served, 2).warm() as two:
+        with Wire(served, 3) as three:
+            assert three.hear() is None
+        assert one.ask(b"1") == b"\0\0021" and two.ask(b"2") == b"\0\0022"
+    wait_until(lambda: comes_in(served))
+
+
+def comes_in(host):
+    """Whether a new connection is let in."""
+    with Wire(host, 3) as peer:
+        request = peer.request()
+        peer.say(framed(request))
+        return peer.hear() is not None
+
+
+def test_whoever_reads_no_replies_is_dropped_and_slows_nobody(served, caplog):
+    with Wire(served, room=4096).warm() as deaf, Wire(served, 2).warm() as other:
+        stream = framed(deaf.request(bytes(1000)))
+        times, count = [], 0
+        with pytest.raises(OSError), caplog.at_level(logging.DEBUG, "benserver"):
+            while count < 30000:
+                deaf.say(stream * 20)
+                count += 20
+                began = time.monotonic()
+                assert other.ask(b"quick") == b"\0\2quick"
+                times.append(time.monotonic() - began)
+        assert len(caplog.records) == 1 and "reads too slowly" in caplog.text
+        assert sorted(times)[len(times) // 2] < 0.5 and other.ask(b"after") == b"\0\2after"
+    assert sum(data == bytes(1000) for _, (data,) in served.calls) == 1
+
+
+@pytest.fixture
+def many_files():
+    before = soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < 2000:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (2000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_five_hundred_idle_and_fifty_busy_connections(served, many_files):
+    with ExitStack() as stack:
+        peers = [stack.enter_context(Wire(served, number).warm()) for number in range(550)]
+        busy = peers[::11]
+        for round in range(10):
+            asked = [(peer, peer.request(b"%d" % round)) for peer in busy]
+            for peer, request in asked:
+                peer.say(framed(request))
+            for peer, request in asked:
+                assert peer.open(peer.hear(), request)[1] == b"\0\2%d" % round
+        assert all(peer.ask(b"idle") == b"\0\2idle" for peer in peers)
+    assert len(served.calls) == 50 * 10 + 550
