@@ -116,15 +116,16 @@ def through(met, **faults):
                 server, _ = listener.accept()
                 with server:
                     client.sendall(bytes(100))
-                    up = drained(server)
+                    patience = 0.5 if met.what == "stall" else PATIENCE
+                    up = drained(server, patience)
                     server.sendall(bytes(100))
-                    down = drained(client)
+                    down = drained(client, patience)
     return up, down
 
 
-def drained(sock):
+def drained(sock, patience):
     """How many bytes came, and how it ended, if it has."""
-    sock.settimeout(0.3)
+    sock.settimeout(patience)
     count = 0
     try:
         while count < 100:
@@ -344,3 +345,75 @@ def test_five_hundred_idle_and_fifty_busy_connections(served, many_files):
                 assert peer.open(peer.hear(), request)[1] == b"\0\2%d" % round
         assert all(peer.ask(b"idle") == b"\0\2idle" for peer in peers)
     assert len(served.calls) == 50 * 10 + 550
+
+
+# At most once, and the truth
+
+# As on bad paths of datagrams; the last one is sent when the faults have ended.
+TCP_SENDS = (
+    SENDS[: SENDS.index("async def main")]
+    + """
+async def main():
+    port, first, count, number, calm = map(int, sys.argv[1:6])
+    link = Client("127.0.0.1", port, float(sys.argv[6]), channel=0, device=1 + number, tcp=True)
+    for number in range(first, first + count):
+        request, expected = ask(number)
+        noreturn = number % 4 == 3
+        if number == first + count - 1:
+            await Client("127.0.0.1", calm, 60).send({"action": "calm", "data": int(sys.argv[4])})
+        try:
+            got = await link.send(request, noreturn)
+            print(number, "ran" if got == ({} if noreturn else expected) else "wrong: %r" % got)
+        except OSError as error:
+            print(number, error.args[1])
+        except BenError as error:
+            print(number, error.text)
+
+run(main)
+"""
+)
+PATHS = {
+    "resets": (Faults(reset=1, within=4000), 10),
+    "ends": (Faults(end=1, within=4000), 10),
+    "small pieces": (Faults(single=0.3, piece=200), 10),
+    "stalls": (Faults(stall=1, within=12000), 10),
+    "refusals": (Faults(reset=1, within=6000, refuse=0.5), 10),
+    "everything": (Faults(0.4, 0.3, 0.3, 6000, single=0.2, piece=300, refuse=0.3), 10),
+    "a short time": (Faults(0.4, 0.3, 0.3, 1500, single=0.1, piece=300, refuse=0.5), 0.3),
+}
+REQUESTS = 60
+
+
+def test_at_most_once_and_the_truth_over_tcp(crowd, served):
+    """On every path, on every board, with both drivers; all at the same time."""
+    ledger, paths, first = Ledger(served), [], 0
+    def calm(number):
+        paths[number][1].call(paths[number][1].end_faults)
+
+    served.handle("calm", calm, thread=True)
+    with ExitStack() as stack:
+        for path, (faults, timeout) in PATHS.items():
+            for name in crowd.names:
+                proxy = stack.enter_context(Proxy(served.server.tcp, faults, seed=f"{path}, {name}"))
+                arguments = proxy.port, first, REQUESTS, len(paths), served.port, timeout
+                paths.append((path, proxy))
+                crowd.start(name, TCP_SENDS, *arguments)
+                first += REQUESTS
+        kinds = Counter()
+        for (path, proxy), lines in zip(paths, crowd.lines()):
+            for what, count in ledger.hear(lines, proxy).items():
+                kinds[path, what] += count
+            if path != "a short time":
+                assert lines[-1].endswith(" ran"), f"{lines[-1]}\n{proxy}"
+    ledger.check()
+    everything = REQUESTS * len(crowd.names)
+    assert len(ledger.told) == everything * len(PATHS)
+    print(kinds, {path: sum(len(proxy.links) for one, proxy in paths if one == path) for path in PATHS})
+    for path, (faults, _) in PATHS.items():
+        if path != "a short time":
+            assert kinds[path, "ran"] > 0.85 * everything, kinds
+        for what in "reset", "end", "stall":
+            met = sum(proxy.count(what) for one, proxy in paths if one == path)
+            assert met > len(crowd.names) if getattr(faults, what) else met == 0, (path, what, met)
+    for what in "ran", "not run", "maybe":
+        assert kinds["a short time", what] > 0.02 * everything, kinds
