@@ -20,6 +20,7 @@ class Tcp(Udp):
         self.close()
         self._frames = Frames(_LONGEST)
         self._last = None  # the message that this connection took
+        self._copies = 0  # of it, that did not leave
         self.socket = socket.socket(self.address[0], socket.SOCK_STREAM)
         self.socket.setblocking(False)
         try:
