@@ -234,6 +234,10 @@ class Proxy:
 
         return asyncio.run_coroutine_threadsafe(called(), self._loop).result(PATIENCE)
 
+    def soon(self, function):
+        """Has a function run in the proxy's thread, without waiting for it."""
+        self._loop.call_soon_threadsafe(function)
+
     def count(self, what):
         """How many connections met this, or had it before them."""
         return sum(link.fate.what == what for link in self.links)

@@ -1,11 +1,12 @@
 """The link over TCP on bad paths: streams in pieces, connections that break, stall or are refused."""
 
+import asyncio
 import logging
 import resource
 import select
 import socket
-import struct
-import threading
+import subprocess
+import sys
 import time
 from collections import Counter
 from contextlib import ExitStack
@@ -15,11 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import benserver.tcp
-from ben import client, crypto, keys, wire
+from ben import keys
 from ben.framing import Frames, framed
-from ben.tcp import Tcp
 from hosts import PATIENCE, Host
-from stream import Faults, Fate, Proxy, fate, pieces
+from stream import Fate, Faults, Proxy, fate
 from test_outages import Lines
 from test_paths import SENDS, TRUTH, Ledger, wait_until
 from test_sessions import Peer
@@ -387,6 +387,7 @@ REQUESTS = 60
 def test_at_most_once_and_the_truth_over_tcp(crowd, served):
     """On every path, on every board, with both drivers; all at the same time."""
     ledger, paths, first = Ledger(served), [], 0
+
     def calm(number):
         paths[number][1].call(paths[number][1].end_faults)
 
@@ -417,3 +418,220 @@ def test_at_most_once_and_the_truth_over_tcp(crowd, served):
             assert met > len(crowd.names) if getattr(faults, what) else met == 0, (path, what, met)
     for what in "ran", "not run", "maybe":
         assert kinds["a short time", what] > 0.02 * everything, kinds
+
+
+COPIES = """
+import sys
+from ben.tcp import Tcp
+tcp = Tcp("127.0.0.1", int(sys.argv[1]))
+message = bytes(64)
+for _ in range(10):
+    tcp.send(message)
+    assert not tcp.recv(20)
+tcp.send(bytes(32))
+assert not tcp.recv(20)
+tcp.close()
+"""
+
+
+def test_a_copy_goes_over_a_new_connection_after_each_three_that_were_unanswered(board):
+    """One, three copies that do not leave, one, three, one, three, one; and another message over the last."""
+    with socket.create_server((LOCAL, 0)) as listener:
+        board.run(COPIES, listener.getsockname()[1])
+        listener.setblocking(False)
+        counts = []
+        try:
+            while True:
+                with listener.accept()[0] as connection:
+                    connection.settimeout(PATIENCE)
+                    counts.append(len(received(connection)))
+        except BlockingIOError:
+            pass
+    assert counts == [66, 66, 66, 66 + 34]
+
+
+def received(connection):
+    """Everything until it ends."""
+    got = b""
+    while data := connection.recv(1000):
+        got += data
+    return got
+
+
+# A server that dies, and a connection that breaks while a handler runs
+
+SERVER = """
+import sys
+from benserver import Server, sender
+server = Server("127.0.0.1", 0, "key.sec", tcp=int(sys.argv[1]))
+
+def note(number):
+    print("ran", number, flush=True)
+    return number
+
+server.add_action_handler("note", note)
+server.on_listening = lambda: print("listens", server.tcp, flush=True)
+server.start()
+"""
+COUNTS = """
+async def main():
+    port, first, count = map(int, sys.argv[1:])
+    link = Client("127.0.0.1", port, 20, device=1 + first, tcp=True)
+    for number in range(first, first + count):
+        try:
+            print(number, "ran" if await link.send({"action": "note", "data": number}) == number else "wrong")
+        except OSError as error:
+            print(number, error.args[1])
+        await sleep(0.02)
+
+run(main)
+"""
+
+
+class Process:
+    """A server as a process that prints what runs; to be killed, and started again on the same port."""
+
+    def __init__(self, folder):
+        benserver.generate_new_secret(folder / "key.sec")
+        self.ran = []
+        self.port = 0
+        self._folder = folder
+        self.start()
+
+    def start(self):
+        command = [sys.executable, "-c", SERVER, str(self.port)]
+        self._process = subprocess.Popen(command, cwd=self._folder, stdout=subprocess.PIPE, text=True)
+        self.port = int(self._process.stdout.readline().split()[1])
+        self._lines = Lines(self._process.stdout)
+
+    def wait_for(self, count):
+        """Until so many have run since it was started."""
+        wait_until(lambda: len(self._lines.lines) >= count)
+
+    def kill(self):
+        self._process.kill()
+        self._process.wait()
+        self.ran += [int(line.split()[1]) for line in self._lines.all()]
+        self._process.stdout.close()
+
+
+def test_boards_are_back_when_the_server_was_killed(crowd, tmp_path):
+    server, count = Process(tmp_path), 40
+    try:
+        for number, name in enumerate(crowd.names):
+            crowd.start(name, COUNTS, server.port, number * count, count)
+        for _ in range(2):
+            server.wait_for(len(crowd.names) * count // 4)
+            server.kill()
+            server.start()
+        told = dict(line.split(" ", 1) for lines in crowd.lines() for line in lines)
+    finally:
+        server.kill()
+    ran = Counter(server.ran)
+    assert sorted(map(int, told)) == list(range(len(crowd.names) * count))
+    for number, what in told.items():
+        assert ran[int(number)] in TRUTH[what], (number, what, ran[int(number)])
+    assert list(told.values()).count("maybe") <= 2 * len(crowd.names)
+    assert all(told[str(number * count + count - 1)] == "ran" for number in range(len(crowd.names)))
+
+
+SLOW = """
+async def main():
+    number, port = map(int, sys.argv[1:])
+    link = Client("127.0.0.1", port, 20, device=1 + number, tcp=True)
+    for data in range(10):
+        await link.send({"action": "x", "data": data})
+    print(await link.send({"action": "slow", "data": number}))
+
+run(main)
+"""
+
+
+def test_a_call_whose_connection_breaks_is_answered_over_the_next_one(crowd, served):
+    ran = Counter()
+
+    async def slow(number):
+        ran[number] += 1
+        proxies[number].soon(proxies[number].reset)
+        await asyncio.sleep(1)
+        return f"{number} slept"
+
+    served.handle("slow", slow)
+    with ExitStack() as stack:
+        proxies = [stack.enter_context(Proxy(served.server.tcp, seed=name)) for name in crowd.names]
+        for number, (name, proxy) in enumerate(zip(crowd.names, proxies)):
+            crowd.start(name, SLOW, number, proxy.port)
+        assert crowd.lines() == [[f"{number} slept"] for number in range(len(proxies))]
+    assert set(ran.values()) == {1}
+    assert [len(proxy.links) for proxy in proxies] == [2] * len(proxies), "\n".join(map(str, proxies))
+
+
+# Nobody there
+
+ABSENT = """
+number, port, control = map(int, sys.argv[1:])
+
+async def main():
+    link = Client("127.0.0.1", port, 0.7, device=1 + number, tcp=True)
+    for _ in range(2):
+        began = time.time()
+        try:
+            print(await link.send({"action": "x", "data": 1}))
+        except OSError as error:
+            print(error.args[1], 0.6 < time.time() - began < 5)
+    await Client("127.0.0.1", control, 60).send({"action": "come", "data": number})
+    link = again(link)
+    print(await link.send({"action": "x", "data": 2}))
+
+def again(link):  # the same link, with more time
+    link._exchange.timeout = 20000
+    return link
+
+run(main)
+"""
+
+
+class Absent(Proxy):
+    """Nobody is there yet: "nobody" listens, somebody "says nothing", or the "queue is full"."""
+
+    def __init__(self, server_port, kind, **options):
+        self.kind = kind
+        self._fillers = []
+        super().__init__(server_port, listens=False, **options)
+
+    def fate(self, number):
+        return Fate("stall") if self.kind == "says nothing" else Fate()
+
+    def go(self):
+        if self.kind == "says nothing":
+            self.listen()
+        elif self.kind == "queue is full":
+            self.listen(backlog=0)
+            for _ in range(4):
+                self._fillers.append(socket.socket())
+                self._fillers[-1].setblocking(False)
+                self._fillers[-1].connect_ex((LOCAL, self.port))
+
+    def come(self):
+        """The server is there now."""
+        self.kind = ""
+        for each in self._fillers:
+            each.close()
+        self.refuse()
+        self.listen()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue refuses")
+def test_a_send_where_nobody_is_ends_in_time_and_the_next_one_works(crowd, served):
+    served.handle("come", lambda number: proxies[number].call(proxies[number].come), thread=True)
+    with ExitStack() as stack:
+        proxies = []
+        for kind in "nobody", "says nothing", "queue is full":
+            for name in crowd.names:
+                proxy = stack.enter_context(Absent(served.server.tcp, kind, seed=(kind, *name)))
+                proxy.call(proxy.go)
+                crowd.start(name, ABSENT, len(proxies), proxy.port, served.port)
+                proxies.append(proxy)
+        for proxy, lines in zip(proxies, crowd.lines()):
+            assert lines == ["not run True"] * 2 + ["2"], str(proxy)
+    assert {data for name, data in served.calls if name == "x"} == {(2,)}
