@@ -219,9 +219,9 @@ class Sessions:
             reply, call = self._act(ask, session, head, part)
         except Refusal as refusal:
             return self._answer(ask, session, refusal.outcome), None
-        session.call = call
         if call:
             call.stream = stream
+            session.call = None if call.noreturn else call  # it has its answer, and must not be kept for a copy
         return reply, call
 
     def open(self, datagram: bytes, now: float) -> Ask | None:
