@@ -22,6 +22,7 @@ CONNECTIONS_MAX = 4096  # as many as devices; who comes then is sent away
 STRANGERS_MAX = 256  # of these, such as have not shown a key: the oldest makes room
 PATIENCE = 10.0  # s for a connection's first message, and for any message from its first byte to its last
 UNREAD_MAX = 1 << 16  # bytes of replies that a slow reader may leave before it is dropped
+AT_ONCE = 2048  # bytes that are taken from one connection before the next has its turn
 DEAD_AFTER = (60, 20, 3)  # s of silence, s between probes, and probes, after which a connection is dead
 
 
@@ -56,13 +57,14 @@ class Tcp:
             connection.drop()
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One client's connection."""
 
     def __init__(self, server: Tcp) -> None:
         self.known = False  # whether it has shown a key
         self._server = server
         self._frames = Frames(DATAGRAM_MAX)
+        self._room = bytearray(AT_ONCE)
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -82,8 +84,13 @@ class Connection(asyncio.Protocol):
         self._server.connections.pop(self, None)
         self._stop_waiting()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Where bytes may come."""
+        return self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Bytes came, in pieces of any size; whatever they are, the other connections go on."""
+        data = bytes(self._room[:nbytes])
         try:
             while data and not self._transport.is_closing():
                 need = self._frames.need
