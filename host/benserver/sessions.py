@@ -91,6 +91,11 @@ class Channel:
     session: Session | None = None
     tokens: list[Token] = field(default_factory=list)
 
+    @property
+    def last(self) -> bytes:
+        """The tag of the last request that was new."""
+        return self.session.tag if self.session else b""
+
 
 class Device:
     """A device that has shown its key."""
@@ -221,7 +226,9 @@ class Sessions:
             return self._answer(ask, session, refusal.outcome), None
         if call:
             call.stream = stream
-            session.call = None if call.noreturn else call  # it has its answer, and must not be kept for a copy
+            session.call = (
+                None if call.noreturn else call
+            )  # it has its answer, and must not be kept for a copy
         return reply, call
 
     def open(self, datagram: bytes, now: float) -> Ask | None:

@@ -125,8 +125,10 @@ class Connection(asyncio.BufferedProtocol):
         if ask is None:  # a stranger gets no answer, here no connection either
             self.drop()
             return
-        self.known = True
+        before = ask.channel.last
         reply, call = sessions.answer(ask, self.send)
+        if ask.channel.last != before:  # else it may be what somebody overheard
+            self.known = True
         if reply:
             self.send(reply)
         if call:
