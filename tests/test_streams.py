@@ -1,12 +1,14 @@
 """The link over TCP on bad paths: streams in pieces, connections that break, stall or are refused."""
 
 import asyncio
+import gc
 import logging
 import resource
 import select
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from contextlib import ExitStack
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 import benserver.tcp
 from ben import keys
 from ben.framing import Frames, framed
+from benserver import status
 from hosts import PATIENCE, Host
 from stream import Fate, Faults, Proxy, fate
 from test_outages import Lines
@@ -205,9 +208,12 @@ class Wire(Peer):
         return self.open(self.hear(), request)[1]
 
     def warm(self):
-        """Has shown its key."""
+        """Has shown its key, by a request that is refused."""
         self.token = self.ask()[1:8]
-        self.seq = 0
+        self.seq = 1
+        request = self.seal(1, b"\0\1w")
+        self.say(framed(request))
+        assert self.open(self.hear(), request)[1][0] == status.UNKNOWN
         return self
 
 
@@ -291,6 +297,25 @@ def test_too_many_strangers_make_room_and_known_ones_stay(served, monkeypatch):
         assert select.select([each.socket for each in more], [], [], 0)[0] == []
 
 
+def test_whoever_repeats_what_it_heard_stays_a_stranger(served, monkeypatch):
+    """An old request, and a copy of the last one, have a right tag: from anybody."""
+    monkeypatch.setattr(benserver.tcp, "STRANGERS_MAX", 3)
+    with ExitStack() as stack:
+        idle, heard = (stack.enter_context(Wire(served, number).warm()) for number in (1, 2))
+        old, last = heard.request(b"old"), heard.request(b"last")
+        for each in old, last:
+            heard.say(framed(each))
+            heard.hear()
+        repeats = []
+        for number in range(8):
+            repeats.append(stack.enter_context(Wire(served, 9)))
+            repeats[-1].say(framed((old, last)[number % 2]))
+            assert repeats[-1].hear() is not None, "an answer, for whoever has the key"
+        assert [each.hear() for each in repeats[:5]] == [None] * 5
+        assert idle.ask(b"idle") == b"\0\2idle"
+    assert [data for _, (data,) in served.calls] == [b"old", b"last", b"idle"]
+
+
 def test_no_more_connections_than_devices(served, monkeypatch):
     monkeypatch.setattr(benserver.tcp, "CONNECTIONS_MAX", 2)
     with Wire(served, 1).warm() as one, Wire(served, 2).warm() as two:
@@ -324,6 +349,25 @@ def test_whoever_reads_no_replies_is_dropped_and_slows_nobody(served, caplog):
     assert sum(data == bytes(1000) for _, (data,) in served.calls) == 1
 
 
+def test_whoever_says_much_at_once_lets_others_have_their_turn(served):
+    go = threading.Event()
+    served.handle("hold", lambda: go.wait(PATIENCE) and None)
+    with Wire(served, 1).warm() as many, Wire(served, 2).warm() as holds, Wire(served, 3).warm() as other:
+        flood = b"".join(framed(many.request(b"%d" % number)) for number in range(1000))
+        holds.say(framed(holds.seal(2, b"\0\4hold")))
+        served.wait_for_calls(1)
+        many.socket.setblocking(False)
+        sent = many.socket.send(flood)  # what fits
+        assert sent > 30000
+        request = other.request(b"other")
+        other.say(framed(request))
+        go.set()
+        assert other.open(other.hear(), request)[1] == b"\0\2other"
+        calls = list(served.calls)
+    before = calls.index(("x", (b"other",)))
+    assert before < 100, f"{before} went before it"
+
+
 @pytest.fixture
 def many_files():
     before = soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -345,6 +389,21 @@ def test_five_hundred_idle_and_fifty_busy_connections(served, many_files):
                 assert peer.open(peer.hear(), request)[1] == b"\0\2%d" % round
         assert all(peer.ask(b"idle") == b"\0\2idle" for peer in peers)
     assert len(served.calls) == 50 * 10 + 550
+
+
+def test_a_connection_that_has_ended_leaves_nothing_behind(served):
+    def connections():
+        gc.collect()
+        return sum(isinstance(each, benserver.tcp.Connection) for each in gc.get_objects())
+
+    for form in b"\2", b"\x42":  # also noreturn
+        with Wire(served).warm() as peer:
+            peer.seq += 1
+            request = peer.seal(peer.seq, form + b"\1xdata")
+            peer.say(framed(request))
+            peer.hear()
+            assert connections() == 1
+        wait_until(lambda: not connections())
 
 
 # At most once, and the truth
