@@ -509,6 +509,33 @@ def test_a_copy_goes_over_a_new_connection_after_each_three_that_were_unanswered
     assert counts == [66, 66, 66, 66 + 34]
 
 
+FULL = """
+import sys
+from ben.tcp import Tcp
+tcp = Tcp("127.0.0.1", int(sys.argv[1]))
+messages = 0
+while not tcp.out:
+    assert messages < 20000
+    tcp.send(bytes((1,)) * 1000)
+    tcp.recv(0 if messages else 1000)
+    messages += 1
+tcp.send(bytes((2,)) * 500)
+tcp.recv(100)
+"""
+
+
+def test_another_message_is_never_written_behind_the_half_of_one(small_board):
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind((LOCAL, 0))
+        listener.listen()
+        small_board.run(FULL, listener.getsockname()[1])
+        listener.settimeout(PATIENCE)
+        with listener.accept()[0] as first, listener.accept()[0] as second:
+            assert set(received(first)) <= {1000 >> 8, 1000 & 0xFF, 1}
+            assert received(second) == framed(b"\2" * 500)
+
+
 def received(connection):
     """Everything until it ends."""
     got = b""
