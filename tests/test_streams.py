@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import benserver.tcp
 from ben import keys
-from ben.framing import Frames, framed
+from ben.tcp import Frames, framed
 from benserver import status
 from hosts import PATIENCE, Host
 from stream import Fate, Faults, Proxy, fate

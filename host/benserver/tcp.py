@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, cast
 
-from ben.framing import Frames, framed
+from ben.tcp import Frames, framed
 
 from .actions import Actions, Outcome, Sender
 from .address import text

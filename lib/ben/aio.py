@@ -50,8 +50,10 @@ class Client:
 
     async def send(self, data, noreturn=False):
         """What the action returned, {} with noreturn; OSError(ETIMEDOUT, "not run" or "maybe"), BenError."""
-        if self._loop is not running():
-            self._begin()
+        if self._loop is not running():  # the first in this loop; one that an earlier loop left never ends
+            self._loop = running()
+            self._turn = asyncio.Lock()
+            self._closing = self._exchange.busy = False
         async with self._turn:
             collect()  # so that what a send needs goes into the holes, and leaves whole what is free
             steps = send(self._exchange, data, noreturn)
@@ -76,12 +78,6 @@ class Client:
                 if self._closing or not self._exchange.seq:  # cold: the next send() leaves from another
                     self._socket.close()  # port, for after a timeout this one may be blocked on the way
                     self._closing = False
-
-    def _begin(self):
-        # The first send() in this loop. One that an earlier loop left in the middle never ends.
-        self._loop = running()
-        self._turn = asyncio.Lock()
-        self._closing = self._exchange.busy = False
 
     def close(self):
         """Closes the socket, after the send() that is under way; a later one opens it again."""

@@ -1,16 +1,52 @@
-"""The link over TCP: a connection with the manners of `net.Udp`. Loaded for a client with `tcp=True` only."""
+"""The link over TCP: length framing, and a connection with the manners of `net.Udp`.
+
+A board loads it for a client with `tcp=True` only. A length has two bytes, big-endian, and does not count itself:
+`00 02 68 69` is the message `hi`. The server frames with the same code.
+"""
 
 import select as _select
 import socket as _socket
 
 from .crypto import _Bytes
-from .framing import Frames as Frames
-from .framing import framed as framed
 from .net import Udp
 from .net import const as const
 from .net import sleep_ms as sleep_ms
 from .net import ticks_diff as ticks_diff
 from .net import ticks_ms as ticks_ms
+
+def framed(message: _Bytes) -> bytes:
+    """The message behind its length; ValueError for one that is empty or over 65535 bytes."""
+
+class Frames:
+    """Takes a stream as it comes, in pieces of any size, and gives back the messages in it.
+
+        frames = Frames(1232)
+        message = frames.feed(sock.recv(frames.need))
+
+    Nothing of the next message is taken before the last one is given back, so that no more than one is kept.
+    After a ValueError nothing in the stream can be made out any more: its connection is to be closed.
+    """
+
+    size: int
+    """Bytes of the longest message."""
+
+    need: int
+    """Bytes that are missing, 1 or more: of a length, or of the message behind it."""
+
+    body: _Bytes
+    """What is there of it."""
+
+    head: bool
+    """Whether it is a length that is missing."""
+
+    def __init__(self, size: int) -> None:
+        """size: bytes of the longest message."""
+
+    def feed(self, data: _Bytes) -> _Bytes | None:
+        """The message that the next bytes of the stream complete, or None where they complete none.
+
+        data: no more than `need` bytes. ValueError for the length of a message that is empty or over `size`.
+        """
 
 class Tcp(Udp):
     """A TCP connection, made when first used and again after it broke; only recv() waits.
@@ -21,6 +57,15 @@ class Tcp(Udp):
 
     out: memoryview | None
     """What waits to be written, by the next recv(); None where nothing does."""
+
+    datagram: _Bytes | None
+    """The message that this connection took last."""
+
+    copies: int
+    """Of that message, that did not leave over this connection."""
+
+    frames: Frames
+    """What came of the next message."""
 
     socket: _socket.socket | None
     """The socket, which never blocks, connected or about to be; None while there is none."""
