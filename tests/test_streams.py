@@ -406,6 +406,29 @@ def test_a_connection_that_has_ended_leaves_nothing_behind(served):
         wait_until(lambda: not connections())
 
 
+def test_a_copy_that_somebody_overheard_takes_no_answer_away(served):
+    """It comes over a connection of theirs while the handler runs."""
+    again = threading.Event()
+
+    async def slow():
+        while not again.is_set():
+            await asyncio.sleep(0.01)
+        return "slept"
+
+    served.handle("slow", slow)
+    with Wire(served).warm() as peer, Wire(served) as other:
+        peer.seq += 1
+        request = peer.seal(peer.seq, b"\0\4slow")
+        peer.say(framed(request))
+        wait_until(lambda: served.calls)
+        other.say(framed(request))
+        wait_until(lambda: served.datagrams == 4)
+        again.set()
+        for each in (peer, other):
+            assert peer.open(each.hear(), request)[1] == b"\0\3slept"
+    assert len(served.calls) == 1
+
+
 # At most once, and the truth
 
 # As on bad paths of datagrams; the last one is sent when the faults have ended.

@@ -128,14 +128,14 @@ class Server:
             await self.actions.close()
             self._loop = self._stopped = None
 
-    async def _listen(self, its: Udp | Tcp, port: int) -> int:
+    async def _listen(self, transport: Udp | Tcp, port: int) -> int:
         try:
-            return await its.listen(self._localip, port)
+            return await transport.listen(self._localip, port)
         except OSError as error:
             # Not the text of asyncio's own, which differs between the two.
             number = error.errno or 0  # below 0 from getaddrinfo()
             why = os.strerror(number) if number > 0 else error.strerror or str(error)
-            kind = "UDP" if isinstance(its, Udp) else "TCP"
+            kind = "UDP" if isinstance(transport, Udp) else "TCP"
             raise OSError(
                 error.errno, f"cannot listen on {self._localip} port {port} ({kind}): {why}"
             ) from None

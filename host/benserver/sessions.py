@@ -196,12 +196,12 @@ class Sessions:
         """What receive() returns, to a request that was opened.
 
         stream: sends over the connection that it came over. A reply is then never cut, for nobody's address is in
-        question; and a call that still runs is answered over its last copy's connection: its own may be dead.
+        question; and a call that still runs is answered over its last copy's connection, too: its own may be dead.
         """
         session, value = ask.channel.session, ask.token[1:]
         if session and value == session.token.value:
             if ask.seq == session.seq and ask.tag == session.tag:
-                if session.call:
+                if session.call and stream:
                     session.call.stream = stream
                 return self._again(ask, session, stream is not None), None
             if ask.seq <= session.seq:
@@ -226,9 +226,7 @@ class Sessions:
             return self._answer(ask, session, refusal.outcome), None
         if call:
             call.stream = stream
-            session.call = (
-                None if call.noreturn else call
-            )  # it has its answer, and must not be kept for a copy
+            session.call = None if call.noreturn else call  # whose copies have their answer already
         return reply, call
 
     def open(self, datagram: bytes, now: float) -> Ask | None:

@@ -140,7 +140,11 @@ class Connection(asyncio.BufferedProtocol):
         def done(outcome: Outcome) -> None:
             if not call.noreturn:
                 reply = self._server.sessions.finish(call, outcome, time.monotonic())
-                (call.stream or self.send)(reply)
+                self.send(reply)
+                if (
+                    call.stream and call.stream != self.send
+                ):  # a copy came over another connection, for this one may be dead
+                    call.stream(reply)
 
         self._server.actions.run(call.action, call.data, asked, done)
 

@@ -57,10 +57,9 @@ class Udp(asyncio.DatagramProtocol):
         def done(outcome: Outcome) -> None:
             if not call.noreturn:
                 reply = self._sessions.finish(call, outcome, time.monotonic())
-                if call.stream:
+                self._send(reply, addr)
+                if call.stream:  # its client has gone over to TCP meanwhile
                     call.stream(reply)
-                else:
-                    self._send(reply, addr)
 
         self._actions.run(call.action, call.data, asked, done)
 
