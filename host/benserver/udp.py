@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from .actions import Actions, Outcome, Sender
 from .address import text
-from .sessions import Call, Sessions
+from .sessions import DATAGRAM_MAX, Call, Sessions
 
 log = logging.getLogger("benserver")
 
@@ -30,6 +30,9 @@ class Udp(asyncio.DatagramProtocol):
             lambda: self, local_addr=(host, port)
         )
         self._transport = transport
+        # asyncio makes room for 256 KB before each datagram, which takes longer than to read one of ours.
+        if hasattr(transport, "max_size"):
+            transport.max_size = DATAGRAM_MAX + 1  # a longer one is cut, and still too long
         return cast(int, transport.get_extra_info("sockname")[1])
 
     def close(self) -> None:
