@@ -2,7 +2,8 @@
 """What the link costs: time, bytes, memory, all measured here and now, the times as ratios.
 
 A ratio compares two programs in the same seconds on the same machine, turn and turn about; a time alone says
-more of the machine than of ben. The clients are the MicroPython unix port.
+more of the machine than of ben. The clients are the MicroPython unix port. Where there are two processors, servers
+have the first for themselves, as a board's server has a machine of its own.
 """
 
 import argparse
@@ -68,6 +69,13 @@ def as_table(rows):
         yield "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"
 
 
+def place(process, first):
+    """Gives a process the first processor or the others, where there are any and the system lets us."""
+    processors = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(processors) > 1:
+        os.sched_setaffinity(process.pid, processors[:1] if first else processors[1:])
+
+
 class Bench:
     """The servers that are measured and the boards that ask them; each table is rows of cells."""
 
@@ -115,7 +123,7 @@ class Bench:
             yield name, len(crossed), sum(crossed)
 
     def host(self):
-        """what the server takes for many boards, which share this machine's processors with it"""
+        """what the server takes for many boards at once"""
         yield "boards", "requests/s", "CPU us each", "bare asyncio echo/s", "CPU us each", "ratio of CPU"
         for boards, each in FLEETS.items():
             each = max(1, int(each * self.share))
@@ -215,6 +223,7 @@ class Bench:
         """The port of a server in a process of its own."""
         command = [sys.executable, os.path.join(BENCH, "servers", script)]
         process = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE, text=True)
+        place(process, first=True)
         self.processes.append(process)
         return int(process.stdout.readline())
 
@@ -229,7 +238,7 @@ class Bench:
         """A board's process that runs a script of ours."""
         device = os.path.join(BENCH, "device")
         command = [micropython.find(bits), "-X", f"heapsize={heap}", os.path.join(device, script)]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*command, *map(str, arguments)],
             cwd=self.folder,
             env=dict(os.environ, MICROPYPATH=f"{device}:{lib}:.frozen"),
@@ -238,6 +247,8 @@ class Bench:
             stderr=subprocess.PIPE,
             text=True,
         )
+        place(process, first=False)
+        return process
 
     def close(self):
         """Ends the servers."""
