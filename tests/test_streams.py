@@ -318,11 +318,21 @@ def test_whoever_repeats_what_it_heard_stays_a_stranger(served, monkeypatch):
 
 def test_no_more_connections_than_devices(served, monkeypatch):
     monkeypatch.setattr(benserver.tcp, "CONNECTIONS_MAX", 2)
+    monkeypatch.setattr(benserver.tcp, "PATIENCE", 1000)  # nobody is sent away for being slow
     with Wire(served, 1).warm() as one, Wire(served, 2).warm() as two:
         with Wire(served, 3) as three:
             assert three.hear() is None
         assert one.ask(b"1") == b"\0\0021" and two.ask(b"2") == b"\0\0022"
     wait_until(lambda: comes_in(served))
+
+
+def test_where_it_is_full_a_stranger_makes_room(served, monkeypatch):
+    monkeypatch.setattr(benserver.tcp, "CONNECTIONS_MAX", 2)
+    monkeypatch.setattr(benserver.tcp, "PATIENCE", 1000)  # nobody is sent away for being slow
+    with Wire(served, 1).warm() as one, Wire(served, 2) as stranger, Wire(served, 3) as three:
+        assert three.ask()[1:8] != bytes(7), "it is let in, and challenged"
+        assert stranger.hear() is None
+        assert one.ask(b"1") == b"\0\0021"
 
 
 def comes_in(host):

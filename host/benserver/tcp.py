@@ -18,7 +18,7 @@ from .sessions import DATAGRAM_MAX, Call, Sessions
 
 log = logging.getLogger("benserver")
 
-CONNECTIONS_MAX = 4096  # as many as devices; who comes then is sent away
+CONNECTIONS_MAX = 4096  # as many as devices; where all have shown a key, who comes then is sent away
 STRANGERS_MAX = 256  # of these, such as have not shown a key: the oldest makes room
 PATIENCE = 10.0  # s for a connection's first message, and for any message from its first byte to its last
 UNREAD_MAX = 1 << 16  # bytes of replies that a slow reader may leave before it is dropped
@@ -51,9 +51,10 @@ class Tcp:
             connection.drop()
 
     def make_room(self) -> None:
-        """Drops the connections that have not shown a key for longest, if they are too many."""
+        """Drops the connections that have not shown a key for longest, where there are too many of any kind."""
         strangers = [connection for connection in self.connections if not connection.known]
-        for connection in strangers[: max(0, len(strangers) - STRANGERS_MAX)]:
+        over = max(0, len(strangers) - STRANGERS_MAX, len(self.connections) - CONNECTIONS_MAX)
+        for connection in strangers[:over]:
             connection.drop()
 
 
@@ -71,13 +72,11 @@ class Connection(asyncio.BufferedProtocol):
         """Somebody is there."""
         self._transport = cast(asyncio.Transport, transport)
         self._address = text(transport.get_extra_info("peername"))
-        if len(self._server.connections) >= CONNECTIONS_MAX:
-            self.drop()
-            return
         self._server.connections[self] = None
         self._server.make_room()
-        _watch(transport.get_extra_info("socket"))
-        self._expect()
+        if not self._transport.is_closing():  # it had no room itself
+            _watch(transport.get_extra_info("socket"))
+            self._expect()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended, by either side; a call that still runs may be asked for over the next."""
@@ -159,7 +158,8 @@ class Connection(asyncio.BufferedProtocol):
 
 def _watch(sock: Any) -> None:
     # A board that lost its power says nothing: only probes tell.
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    with contextlib.suppress(OSError):  # it has ended already
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in zip(("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"), DEAD_AFTER):
         with contextlib.suppress(AttributeError, OSError):  # not every system has each
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
