@@ -111,7 +111,8 @@ class Connection(asyncio.BufferedProtocol):
         if not self._transport.is_closing():
             self._transport.write(framed(message))
             if self._transport.get_write_buffer_size() > UNREAD_MAX:
-                log.warning("%s reads too slowly: its connection was dropped", self._address)
+                if self.known:  # a stranger, with what was overheard, writes no log
+                    log.warning("%s reads too slowly: its connection was dropped", self._address)
                 self.drop()
 
     def drop(self) -> None:

@@ -33,7 +33,7 @@ _PAUSE = const(20)  # ms, as in net, which would block
 
 
 class Client:
-    """A link to one server, for the tasks of one loop; the arguments behind port are those of Exchange."""
+    """A link to one server, for the tasks of one loop; the arguments behind port are Exchange's, and tcp=."""
 
     def __init__(self, host, port, *args, **kwargs):
         socket = Udp
@@ -75,8 +75,9 @@ class Client:
                 return end.value
             finally:  # also of a task that is cancelled
                 steps.close()
-                if self._closing or not self._exchange.seq:  # cold: the next send() leaves from another
-                    self._socket.close()  # port, for after a timeout this one may be blocked on the way
+                # Cold: the next send() leaves from another port, for after a timeout this one may be blocked.
+                if self._closing or not self._exchange.seq:
+                    self._socket.close()
                     self._closing = False
 
     def close(self):

@@ -11,7 +11,7 @@ except ImportError:  # ESP8266: no threads, so nobody to wait for
 
 
 class Client:
-    """A link to one server; the arguments behind port are those of Exchange."""
+    """A link to one server; the arguments behind port are Exchange's, and tcp=."""
 
     def __init__(self, host, port, *args, **kwargs):
         socket = Udp
@@ -51,10 +51,9 @@ class Client:
         finally:
             if steps:
                 steps.close()
-            if turn is not False and (
-                self._closing or not self._exchange.seq
-            ):  # cold: the next send() leaves
-                self._socket.close()  # from another port: after a timeout this one may be blocked on the way
+            # Cold: the next send() leaves from another port, for after a timeout this one may be blocked.
+            if turn is not False and (self._closing or not self._exchange.seq):
+                self._socket.close()
                 self._closing = False
             if turn:
                 self._sender = None
