@@ -52,7 +52,7 @@ class Outcome(NamedTuple):
 
 
 class Refusal(Exception):
-    """An action that cannot be reached: an Outcome instead of a call."""
+    """An action that cannot be reached, or whose handler refuses: an Outcome instead of a call or a failure."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -185,6 +185,8 @@ async def _unwrapped(running: Awaitable[tuple[Any, BaseException | None]]) -> An
 
 
 def _failed(action: Action, error: BaseException) -> Outcome:
+    if isinstance(error, Refusal):
+        return error.outcome
     if isinstance(error, asyncio.CancelledError):
         log.warning("%s was cancelled", action.name)
     else:

@@ -8,10 +8,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any
 
 from .actions import Action, Actions
+from .hub import Hub
+from .hub_actions import HubActions
 from .keys import read_master
 from .sessions import Sessions
 from .tcp import Tcp
@@ -27,6 +29,8 @@ class Server:
     buffersize: most bytes of data in a request or a reply.
     devices: {id: name} of the only boards that are answered; without it every board that has the key.
     tcp: a TCP port to listen on, too; 0 takes a free one, which `.tcp` then names.
+    senders: the names that may send to others through the hub; without it everybody may. A name says little unless
+        `devices` tells whose it is.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class Server:
         *,
         devices: Mapping[int, str] | None = None,
         tcp: int | None = None,
+        senders: Container[str] | None = None,
     ) -> None:
         for each in (port, tcp or 0):
             if not 0 <= each <= 65535:
@@ -62,6 +67,8 @@ class Server:
             timeout=timeout,
         )
         self._names = {} if devices is None else devices
+        self.hub = Hub(self._names, senders)
+        self.hub_actions = HubActions(self.hub, self.actions)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
         self._told: bool | None = None  # to stop, since start(); None outside of it
@@ -123,6 +130,8 @@ class Server:
             await self._stopped.wait()
         finally:
             self.listening.clear()
+            self.hub.close()
+            await asyncio.sleep(0)  # so that who waits there is answered
             udp.close()
             tcp.close()
             await self.actions.close()

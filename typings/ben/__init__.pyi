@@ -9,6 +9,8 @@ The same package runs on MicroPython and on CPython. A name is loaded when it is
 
 - `client` or `Client`: the blocking client, out of `ben.udp`;
 - `aio`: the module with the same client for asyncio, `aio.Client`;
+- `Hub`: messages to and from other boards and programs, by way of the server, out of `ben.hub`;
+- `aiohub`: the module with the same for asyncio, `aiohub.Hub`;
 - `BenError`: what `send()` raises when the server says no.
 
 Any other name is looked for among the modules of the package, such as `ben.wire`. AttributeError if there is
@@ -18,6 +20,8 @@ The protocol stands in docs/protocol.md; "protocol, Keys" in these texts means i
 """
 
 from . import aio as aio
+from . import aiohub as aiohub
+from .hub import Hub as Hub
 from .message import BenError as BenError
 from .udp import Client as Client
 from .udp import client as client

@@ -1,0 +1,255 @@
+"""The hub's rules, free of sockets and clocks: who has which name, what waits for whom, who is told what.
+
+docs/hub.md tells what they promise. Times are monotonic seconds, passed in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Container, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import status
+from .actions import Refusal
+
+NAME_MAX = 64  # bytes: as wide as a target is written in the plain dialect
+NAMES_MAX = 4096  # as many as devices; the one not heard for longest makes room
+NAMES_EACH = 8  # of one owner: else a single stolen key could push out everybody else's
+QUEUE_MAX = 16  # messages that wait for one target
+MESSAGES_MAX = 1024  # that wait for all of them
+HERE = 12.0  # s since it was heard: who listens asks at least every 7.5 s
+ID_BITS = 30  # of a message's number, a small integer on every board
+
+DELIVERED, NOT_DELIVERED, UNKNOWN = "delivered", "not delivered", "unknown"
+
+
+@dataclass
+class Message:
+    """What was sent to a target, until its sender has been told what became of it."""
+
+    source: str
+    target: Target
+    form: int
+    data: bytes
+    tell: Callable[[str], None]
+    number: int = 0
+
+    def packed(self) -> bytes:
+        """As its receiver gets it: docs/protocol.md has the layout."""
+        source = self.source.encode()
+        return self.number.to_bytes(4, "big") + bytes((self.form, len(source))) + source + self.data
+
+
+@dataclass
+class Waiter:
+    """A receive() that is answered when there is a message: with it, with None for none, or False for who has to join."""
+
+    answer: Callable[[Any], None]
+    target: Target | None = None  # while it waits
+
+
+@dataclass
+class Target:
+    """A name, whom it belongs to, and what is on its way there.
+
+    `life` is drawn anew when a board starts: what was handed to the life before may have been had by it, or not.
+    """
+
+    name: str
+    owner: Hashable
+    seen: float
+    kind: str = ""
+    life: int | None = None  # None until it has joined
+    joined: float = 0.0
+    room: int = 0  # bytes of the longest message that it takes
+    queue: deque[Message] = field(default_factory=deque)
+    handed: Message | None = None  # given to it, and not confirmed yet
+    waiter: Waiter | None = None
+
+
+class Hub:
+    """Names and messages.
+
+    devices: {id: name}, of which a name is kept for its device; senders: the names that may send, or None for all.
+    """
+
+    def __init__(self, devices: Mapping[int, str], senders: Container[str] | None = None) -> None:
+        self._devices = devices
+        self._senders = senders
+        self._targets: dict[str, Target] = {}  # the one heard last is last
+        self._waiting = 0  # messages that no target has been handed yet
+        # Not the same ones after a restart: a receiver knows the last that it had.
+        self._number = int.from_bytes(os.urandom(4), "big")
+
+    # What members ask for
+
+    def join(self, owner: Hashable, name: str, kind: str, life: int, room: int, now: float) -> None:
+        """Gives a name to whoever has it already or first; a new life of it starts with what was never handed."""
+        target = self._claim(owner, name, now)
+        if target.life != life:
+            self._release(target)
+            self._settle(target, UNKNOWN)
+            target.life, target.joined = life, now
+        target.kind, target.room = kind, room
+
+    def list(self, now: float) -> list[dict[str, Any]]:
+        """Who has joined, in the order of their names; times in seconds ago; "here" is who listens."""
+        return [
+            {
+                "name": name,
+                "type": target.kind,
+                "here": now - target.seen < HERE,
+                "joined": round(now - target.joined, 1),
+                "seen": round(now - target.seen, 1),
+            }
+            for name, target in sorted(self._targets.items())
+            if target.life is not None
+        ]
+
+    def send(
+        self,
+        owner: Hashable,
+        source: str,
+        name: str,
+        form: int,
+        data: bytes,
+        now: float,
+        tell: Callable[[str], None],
+    ) -> Message:
+        """Takes a message; `tell` hears once what became of it, at `withdraw` at the latest. Refusal."""
+        source = self._source(owner, source, now)
+        target = self._targets.get(name)
+        if target is None or target.life is None:
+            raise Refusal(status.REFUSED, f"no such target: {name}")
+        message = Message(source, target, form, data, tell)
+        size = len(message.packed())
+        if size > target.room:
+            raise Refusal(status.TOO_BIG, f"{size - target.room} bytes more than {name} takes")
+        if len(target.queue) >= QUEUE_MAX or self._waiting >= MESSAGES_MAX:
+            raise Refusal(status.REFUSED, f"too many messages wait for {name}")
+        target.queue.append(message)
+        self._waiting += 1
+        if target.waiter:
+            self._answer(target)
+        return message
+
+    def withdraw(self, message: Message) -> None:
+        """The time of a message is over: it is handed to nobody from now on."""
+        target = message.target
+        if message in target.queue:
+            target.queue.remove(message)
+            self._waiting -= 1
+            message.tell(NOT_DELIVERED)
+        elif target.handed is message:
+            self._settle(target, UNKNOWN)
+
+    def receive(
+        self, owner: Hashable, name: str, life: int, after: int, now: float, answer: Callable[[Any], None]
+    ) -> Waiter:
+        """Has the next message answered, when there is one; the message numbered `after` has been had."""
+        waiter = Waiter(answer)
+        target = self._targets.get(name)
+        if target is None or target.owner != owner or target.life is None:
+            answer(False)  # we were started anew, or had no room for it
+            return waiter
+        if target.life != life:
+            raise Refusal(status.REFUSED, f"{name} has joined again, elsewhere or after a restart")
+        self._heard(target, now)
+        self._release(target)
+        if target.handed and target.handed.number == after:
+            self._settle(target, DELIVERED)
+        target.waiter, waiter.target = waiter, target
+        if target.handed or target.queue:
+            self._answer(target)
+        return waiter
+
+    def leave(self, waiter: Waiter) -> None:
+        """The time of a receive() is over."""
+        if waiter.target:
+            self._release(waiter.target)
+
+    def close(self) -> None:
+        """Tells everybody who waits: the server stops."""
+        for target in list(self._targets.values()):
+            self._forget(target)
+
+    # Names
+
+    def _claim(self, owner: Hashable, name: str, now: float) -> Target:
+        check_name(name)
+        kept = [device for device, each in self._devices.items() if each == name]
+        target = self._targets.get(name)
+        if kept and owner not in kept:
+            raise Refusal(status.REFUSED, f"{name} is another device's name")
+        if target and target.owner != owner:
+            if not kept:
+                raise Refusal(status.REFUSED, f"{name} is taken")
+            self._forget(target)  # of a device that was replaced
+            target = None
+        if target is None:
+            self._make_room(owner)
+            target = Target(name, owner, now)
+        self._heard(target, now)
+        return target
+
+    def _source(self, owner: Hashable, name: str, now: float) -> str:
+        # Who sends, as its target is told.
+        known = self._devices.get(owner, "") if isinstance(owner, int) else ""
+        name = name or known
+        if self._senders is not None and name not in self._senders:
+            raise Refusal(status.REFUSED, f"{name or 'who has no name'} may not send")
+        if name:
+            if name != known:
+                self._claim(owner, name, now)
+            return name
+        return f"{owner:08x}" if isinstance(owner, int) else str(owner)
+
+    def _heard(self, target: Target, now: float) -> None:
+        target.seen = now
+        self._targets.pop(target.name, None)
+        self._targets[target.name] = target
+
+    def _make_room(self, owner: Hashable) -> None:
+        own = [target for target in self._targets.values() if target.owner == owner]
+        if len(own) >= NAMES_EACH:
+            self._forget(own[0])
+        if len(self._targets) >= NAMES_MAX:
+            self._forget(next(iter(self._targets.values())))
+
+    def _forget(self, target: Target) -> None:
+        self._release(target)
+        self._settle(target, UNKNOWN)
+        while target.queue:
+            self.withdraw(target.queue[0])
+        del self._targets[target.name]
+
+    # Messages
+
+    def _answer(self, target: Target) -> None:
+        # To whoever waits: the message that it was handed already, or the next one.
+        if not target.handed:
+            target.handed = target.queue.popleft()
+            self._waiting -= 1
+            self._number = self._number % ((1 << ID_BITS) - 1) + 1
+            target.handed.number = self._number
+        self._release(target, target.handed.packed())
+
+    def _release(self, target: Target, answer: Any = None) -> None:
+        waiter, target.waiter = target.waiter, None
+        if waiter:
+            waiter.target = None
+            waiter.answer(answer)
+
+    def _settle(self, target: Target, told: str) -> None:
+        message, target.handed = target.handed, None
+        if message:
+            message.tell(told)
+
+
+def check_name(name: str) -> None:
+    """Refusal for what is no name: 1 to 64 bytes that can be printed, without a comma or | and spaces around."""
+    good = name and name == name.strip() and name.isprintable() and not set(name) & set(",|")
+    if not good or len(name.encode()) > NAME_MAX:
+        raise Refusal(status.MALFORMED, "a name has 1 to 64 bytes, no comma, no |, and no spaces around it")
