@@ -20,7 +20,7 @@ NAMES_EACH = 8  # of one owner: else a single stolen key could push out everybod
 QUEUE_MAX = 16  # messages that wait for one target
 MESSAGES_MAX = 1024  # that wait for all of them
 HERE = 12.0  # s since it was heard: who listens asks at least every 7.5 s
-ID_BITS = 30  # of a message's number, a small integer on every board
+NUMBER_MAX = (1 << 32) - 1  # of messages, which count from 1: 0 is before the first
 
 DELIVERED, NOT_DELIVERED, UNKNOWN = "delivered", "not delivered", "unknown"
 
@@ -34,12 +34,12 @@ class Message:
     form: int
     data: bytes
     tell: Callable[[str], None]
-    number: int = 0
+    number: bytes = bytes(4)
 
     def packed(self) -> bytes:
         """As its receiver gets it: docs/protocol.md has the layout."""
         source = self.source.encode()
-        return self.number.to_bytes(4, "big") + bytes((self.form, len(source))) + source + self.data
+        return self.number + bytes((self.form, len(source))) + source + self.data
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Target:
     owner: Hashable
     seen: float
     kind: str = ""
-    life: int | None = None  # None until it has joined
+    life: bytes | None = None  # None until it has joined
     joined: float = 0.0
     room: int = 0  # bytes of the longest message that it takes
     queue: deque[Message] = field(default_factory=deque)
@@ -85,7 +85,7 @@ class Hub:
 
     # What members ask for
 
-    def join(self, owner: Hashable, name: str, kind: str, life: int, room: int, now: float) -> None:
+    def join(self, owner: Hashable, name: str, kind: str, life: bytes, room: int, now: float) -> None:
         """Gives a name to whoever has it already or first; a new life of it starts with what was never handed."""
         target = self._claim(owner, name, now)
         if target.life != life:
@@ -146,7 +146,7 @@ class Hub:
             self._settle(target, UNKNOWN)
 
     def receive(
-        self, owner: Hashable, name: str, life: int, after: int, now: float, answer: Callable[[Any], None]
+        self, owner: Hashable, name: str, life: bytes, after: bytes, now: float, answer: Callable[[Any], None]
     ) -> Waiter:
         """Has the next message answered, when there is one; the message numbered `after` has been had."""
         waiter = Waiter(answer)
@@ -169,6 +169,12 @@ class Hub:
         """The time of a receive() is over."""
         if waiter.target:
             self._release(waiter.target)
+
+    def forget(self, owner: Hashable, name: str) -> None:
+        """The owner has left for good: the name is anybody's, and what waits for it is not delivered."""
+        target = self._targets.get(name)
+        if target and target.owner == owner:
+            self._forget(target)
 
     def close(self) -> None:
         """Tells everybody who waits: the server stops."""
@@ -232,8 +238,8 @@ class Hub:
         if not target.handed:
             target.handed = target.queue.popleft()
             self._waiting -= 1
-            self._number = self._number % ((1 << ID_BITS) - 1) + 1
-            target.handed.number = self._number
+            self._number = self._number % NUMBER_MAX + 1
+            target.handed.number = self._number.to_bytes(4, "big")
         self._release(target, target.handed.packed())
 
     def _release(self, target: Target, answer: Any = None) -> None:

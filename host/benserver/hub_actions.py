@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ from .hub import Hub
 JOIN_FRESH = 10.0  # s: a join that somebody held back must not push out the life after it
 RECEIVE_MAX = 60.0  # s that a receive() is kept waiting
 SEND_MAX = 3600.0  # s that a message waits for its target
+KIND_MAX = 64  # letters of a type, which people read
 
 
 class HubActions:
@@ -32,10 +34,8 @@ class HubActions:
             actions.add(Action(name, handler, fresh))
 
     def join(self, data: Any = None) -> None:
-        """Data: [name, type, life, most bytes of data]."""
-        name, kind, life, room = _checked(data, (str, str, int, int), "[name, type, life, bytes]")
-        if not kind.isprintable() or len(kind) > 64:
-            raise Refusal(status.MALFORMED, "a type has up to 64 letters")
+        """Gives the sender a name."""
+        name, kind, life, room = parse_join(data)
         self._hub.join(sender().device, name, kind, life, room, time.monotonic())
 
     def list(self, data: Any = None) -> list[dict[str, Any]]:
@@ -43,40 +43,70 @@ class HubActions:
         return self._hub.list(time.monotonic())
 
     async def send(self, data: Any = None) -> Any:
-        """Data: tenths of a second, format, source, target and the message, as bytes; what became of it."""
-        try:
-            wait, form, source, target, body = _parted(data)
-            wire.decode(form, body)  # what its target could not read stays here
-        except (TypeError, IndexError, ValueError):
-            raise Refusal(status.MALFORMED, "that takes a message as docs/protocol.md has it") from None
+        """Takes a message; what became of it."""
+        seconds, source, target, form, body = parse_send(data)
         told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         message = self._hub.send(
             sender().device, source, target, form, body, time.monotonic(), told.set_result
         )
-        return await _until(told, min(wait, SEND_MAX), lambda: self._hub.withdraw(message))
+        return await _until(told, min(seconds, SEND_MAX), lambda: self._hub.withdraw(message))
 
     async def receive(self, data: Any = None) -> Any:
-        """Data: [name, life, the number of the message before, ms to wait]; an envelope, nothing, or False for who has to join."""
-        name, life, after, wait = _checked(data, (str, int, int, int), "[name, life, after, ms]")
+        """The next message, nothing, or False for who has to join."""
+        name, life, after, seconds = parse_receive(data)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         waiter = self._hub.receive(sender().device, name, life, after, time.monotonic(), answer.set_result)
-        seconds = max(0.0, min(wait / 1000, RECEIVE_MAX))
-        return await _until(answer, seconds, lambda: self._hub.leave(waiter))
+        return await _until(answer, min(seconds, RECEIVE_MAX), lambda: self._hub.leave(waiter))
 
 
-def _parted(data: Any) -> tuple[float, int, str, str, bytes]:
-    # TypeError, IndexError, ValueError for what has not this layout
-    if not isinstance(data, bytes):
-        raise TypeError
-    names, at = [], 3
-    for _ in range(2):
-        end = at + 1 + data[at]
-        names.append(data[at + 1 : end].decode())
-        at = end
-    if at > len(data):
+def _layout(text: str) -> Callable[[Callable[[bytes], Any]], Callable[[Any], Any]]:
+    # Of what an action takes: whatever has another one is refused.
+    def checked(parse: Callable[[bytes], Any]) -> Callable[[Any], Any]:
+        @functools.wraps(parse)
+        def parsed(data: Any) -> Any:
+            try:
+                if isinstance(data, bytes):
+                    return parse(data)
+            except (IndexError, ValueError):
+                pass
+            raise Refusal(status.MALFORMED, f"that takes {text}")
+
+        return parsed
+
+    return checked
+
+
+@_layout("life (4), room (4), the length of the name (1), name, type")
+def parse_join(data: bytes) -> tuple[str, str, bytes, int]:
+    """(name, type, life, bytes of the longest message) of a hub.join; Refusal."""
+    name, rest = _text(data, 8)
+    kind = rest.decode()
+    if not kind.isprintable() or len(kind) > KIND_MAX:
+        raise ValueError
+    return name, kind, data[:4], int.from_bytes(data[4:8], "big")
+
+
+@_layout("0.1 s (2), format (1), source and target, each behind its length (1), the message")
+def parse_send(data: bytes) -> tuple[float, str, str, int, bytes]:
+    """(seconds to wait, source, target, format, body) of a hub.send; Refusal."""
+    source, rest = _text(data, 3)
+    target, body = _text(rest, 0)
+    wire.decode(data[2], body)  # what its target could not read stays here
+    return int.from_bytes(data[:2], "big") / 10, source, target, data[2], body
+
+
+@_layout("life (4), the number of the message before (4), ms (2), name")
+def parse_receive(data: bytes) -> tuple[str, bytes, bytes, float]:
+    """(name, life, number of the message before, seconds to wait) of a hub.receive; Refusal."""
+    return data[10:].decode(), data[:4], data[4:8], int.from_bytes(data[8:10], "big") / 1000
+
+
+def _text(data: bytes, at: int) -> tuple[str, bytes]:
+    # The text that stands behind its length, and what is behind it; IndexError, ValueError.
+    end = at + 1 + data[at]
+    if end > len(data):
         raise IndexError
-    source, target = names
-    return int.from_bytes(data[:2], "big") / 10, data[2], source, target, data[at:]
+    return data[at + 1 : end].decode(), data[end:]
 
 
 async def _until(future: asyncio.Future[Any], seconds: float, give_up: Callable[[], None]) -> Any:
@@ -86,10 +116,3 @@ async def _until(future: asyncio.Future[Any], seconds: float, give_up: Callable[
         return await future
     finally:
         timer.cancel()
-
-
-def _checked(data: Any, kinds: tuple[type, ...], shape: str) -> list[Any]:
-    # type(), for True is no number here
-    if not isinstance(data, list) or tuple(map(type, data)) != kinds:
-        raise Refusal(status.MALFORMED, f"that takes {shape}")
-    return data

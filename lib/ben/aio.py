@@ -52,33 +52,38 @@ class Client:
         """What the action returned, {} with noreturn; OSError(ETIMEDOUT, "not run" or "maybe"), BenError."""
         if self._loop is not running():  # the first in this loop; one that an earlier loop left never ends
             self._loop = running()
-            self._turn = asyncio.Lock()
+            self._turn = None  # an Event where others wait, for which a board loads a module
             self._closing = self._exchange.busy = False
-        async with self._turn:
-            collect()  # so that what a send needs goes into the holes, and leaves whole what is free
-            steps = send(self._exchange, data, noreturn)
-            try:
-                began = ticks_ms()
-                out, wait = next(steps)
-                while True:
-                    got = None
-                    if out:
-                        self._socket.send(out)
-                    if not self._socket.socket:  # it could not be opened
-                        await asyncio.sleep(wait / 1000)
-                    elif await ready(self._socket.socket, wait, self._socket.out):
-                        got = self._socket.recv(0)
-                        if got is None:  # an error, which may come again at once
-                            await asyncio.sleep(min(wait, _PAUSE) / 1000)
-                    out, wait = steps.send((ticks_diff(ticks_ms(), began), got))
-            except StopIteration as end:
-                return end.value
-            finally:  # also of a task that is cancelled
-                steps.close()
-                # Cold: the next send() leaves from another port, for after a timeout this one may be blocked.
-                if self._closing or not self._exchange.seq:
-                    self._socket.close()
-                    self._closing = False
+        while self._exchange.busy:
+            self._turn = self._turn or asyncio.Event()
+            await self._turn.wait()
+        collect()  # so that what a send needs goes into the holes, and leaves whole what is free
+        steps = send(self._exchange, data, noreturn)
+        try:
+            began = ticks_ms()
+            out, wait = next(steps)
+            while True:
+                got = None
+                if out:
+                    self._socket.send(out)
+                if not self._socket.socket:  # it could not be opened
+                    await asyncio.sleep(wait / 1000)
+                elif await ready(self._socket.socket, wait, self._socket.out):
+                    got = self._socket.recv(0)
+                    if got is None:  # an error, which may come again at once
+                        await asyncio.sleep(min(wait, _PAUSE) / 1000)
+                out, wait = steps.send((ticks_diff(ticks_ms(), began), got))
+        except StopIteration as end:
+            return end.value
+        finally:  # also of a task that is cancelled
+            steps.close()
+            # Cold: the next send() leaves from another port, for after a timeout this one may be blocked.
+            if self._closing or not self._exchange.seq:
+                self._socket.close()
+                self._closing = False
+            if self._turn:
+                self._turn.set()
+                self._turn = None
 
     def close(self):
         """Closes the socket, after the send() that is under way; a later one opens it again."""

@@ -40,5 +40,3 @@ class Hub(hub.Hub):
                     action, data = ask.send(got)
         except StopIteration as end:
             return end.value
-        finally:
-            ask.close()

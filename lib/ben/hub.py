@@ -22,20 +22,23 @@ def receive(hub, timeout):
                 ms = min(ms, timeout)
                 timeout -= ms
             try:
-                got = yield "hub.receive", [hub.name, hub.token, hub.seq, ms]
+                got = yield "hub.receive", hub.token + hub.seq + ms.to_bytes(2, "big") + hub.name.encode()
             except BenError as error:
                 if error.status != wire.GONE:
                     raise
                 continue  # a piece of a long message got lost: it is still there
         if got is False:  # the server does not know it (any more)
-            yield "hub.join", [hub.name, hub.kind, hub.token, hub.buffersize]
-            hub.seq = hub.seq or 0
+            name = hub.name.encode()
+            yield (
+                "hub.join",
+                hub.token + hub.buffersize.to_bytes(4, "big") + bytes((len(name),)) + name + hub.kind,
+            )
+            hub.seq = hub.seq or bytes(4)
         elif got:
-            seq = int.from_bytes(got[:4], "big")
             size = 6 + got[5]
             data = wire.decode(got[4], got[size:])
-            if seq != hub.seq:  # else it came once more
-                hub.seq = seq  # with the next request the server may forget it
+            if got[:4] != hub.seq:  # else it came once more
+                hub.seq = got[:4]  # with the next request the server may forget it
                 return str(got[6:size], "utf-8"), data
         if timeout is not None and timeout <= 0 and got is None:
             return None
@@ -61,9 +64,9 @@ class Hub:
             except ImportError:  # it would be another one after a restart
                 raise ValueError("device: this machine has no id of its own")
         self.name = name
-        self.kind = kind
-        self.token = int.from_bytes(urandom(4), "big")  # another one after a restart
-        self.seq = None  # of the message before; None before it joined
+        self.kind = kind.encode()
+        self.token = urandom(4)  # another one after a restart
+        self.seq = None  # of the message before, 4 bytes; None before it joined
         self.buffersize = buffersize
         self.ms = int(timeout * 750)  # that a message may wait: three quarters, so that the answer is in time
         self._to = (host, port, timeout, keyfile, buffersize), kwargs
@@ -117,7 +120,7 @@ class Hub:
         return link
 
     def _run(self, ask, channel):
-        # Puts what a generator asks to the server.
+        # Puts to the server what a generator asks, which keeps nothing that it had to close.
         try:
             action, data = next(ask)
             while True:
@@ -129,5 +132,3 @@ class Hub:
                     action, data = ask.send(got)
         except StopIteration as end:
             return end.value
-        finally:
-            ask.close()

@@ -46,14 +46,14 @@ class Hub:
     name: str
     """Its name, as others know it; "" without one."""
 
-    kind: str
+    kind: bytes
     """What it is, for people who read the list."""
 
-    token: int
-    """32 random bits, by which the server tells that it was started anew."""
+    token: bytes
+    """4 random bytes, by which the server tells that it was started anew."""
 
-    seq: int | None
-    """The number of the last message, 0 before the first; None before it joined."""
+    seq: bytes | None
+    """The number of the last message, 4 bytes, of 0 before the first; None before it joined."""
 
     buffersize: int
     """The most bytes that a message may have, with its sender's name and six more."""
