@@ -1,4 +1,4 @@
-"""The command line: python -m benserver keygen | device-key | serve."""
+"""The command line: python -m benserver keygen | device-key | serve | targets | send."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import __version__
+from ben import BenError
+
+from . import __version__, controller
 from .actions import Action, sender
 from .keys import device_key, device_number, generate_new_secret
 from .server import Server
@@ -24,11 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
-        args.command(args)
+        return args.command(args) or 0
+    except BenError as error:
+        print(f"benserver: {error.text}", file=sys.stderr)
     except (OSError, ValueError) as error:
         print(f"benserver: {_sentence(error)}", file=sys.stderr)
-        return 1
-    return 0
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,7 +91,14 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         help="answer this device, by its 8 hex digits, and no others but those named so; may be repeated",
     )
+    serve.add_argument(
+        "--sender",
+        metavar="NAME",
+        action="append",
+        help="let this name send to others by way of the hub, and no others but those named so; may be repeated",
+    )
     serve.set_defaults(command=_serve)
+    controller.add_commands(commands, _address, _device, PORT)
     return parser
 
 
@@ -139,7 +149,14 @@ def _serve(args: argparse.Namespace) -> None:
     if tcp_host not in ("", host):
         raise ValueError(f"--udp and --tcp have one HOST: --udp {tcp_host}:{port}, too")
     host = host or "0.0.0.0"
-    server = Server(host, port, args.key, devices=dict(args.device) if args.device else None, tcp=tcp)
+    server = Server(
+        host,
+        port,
+        args.key,
+        devices=dict(args.device) if args.device else None,
+        tcp=tcp,
+        senders=set(args.sender) if args.sender else None,
+    )
     if args.actions:
         _load(args.actions)(server)
     else:

@@ -94,8 +94,8 @@ class Hub:
             target.life, target.joined = life, now
         target.kind, target.room = kind, room
 
-    def list(self, now: float) -> list[dict[str, Any]]:
-        """Who has joined, in the order of their names; times in seconds ago; "here" is who listens."""
+    def list(self, now: float, after: str = "") -> list[dict[str, Any]]:
+        """Who has joined, in the order of their names, behind one; times in seconds ago; "here" is who listens."""
         return [
             {
                 "name": name,
@@ -105,7 +105,7 @@ class Hub:
                 "seen": round(now - target.seen, 1),
             }
             for name, target in sorted(self._targets.items())
-            if target.life is not None
+            if target.life is not None and name > after
         ]
 
     def send(

@@ -17,6 +17,7 @@ from .hub import Hub
 JOIN_FRESH = 10.0  # s: a join that somebody held back must not push out the life after it
 RECEIVE_MAX = 60.0  # s that a receive() is kept waiting
 SEND_MAX = 3600.0  # s that a message waits for its target
+PAGE_MAX = 900  # bytes of a part of the list: a datagram's, for boards
 KIND_MAX = 64  # letters of a type, which people read
 
 
@@ -38,9 +39,18 @@ class HubActions:
         name, kind, life, room = parse_join(data)
         self._hub.join(sender().device, name, kind, life, room, time.monotonic())
 
-    def list(self, data: Any = None) -> list[dict[str, Any]]:
-        """Who has joined."""
-        return self._hub.list(time.monotonic())
+    def list(self, after: Any = "") -> list[dict[str, Any]]:
+        """Who has joined, behind a name, as many as fit one datagram; nobody where the list has ended."""
+        if not isinstance(after, str):
+            raise Refusal(status.MALFORMED, "that takes a name")
+        page: list[dict[str, Any]] = []
+        size = 0
+        for each in self._hub.list(time.monotonic(), after):
+            size += len(wire.encode(each)[1])
+            if page and size > PAGE_MAX:
+                break
+            page.append(each)
+        return page
 
     async def send(self, data: Any = None) -> Any:
         """Takes a message; what became of it."""
@@ -98,6 +108,8 @@ def parse_send(data: bytes) -> tuple[float, str, str, int, bytes]:
 @_layout("life (4), the number of the message before (4), ms (2), name")
 def parse_receive(data: bytes) -> tuple[str, bytes, bytes, float]:
     """(name, life, number of the message before, seconds to wait) of a hub.receive; Refusal."""
+    if len(data) <= 10:
+        raise IndexError
     return data[10:].decode(), data[:4], data[4:8], int.from_bytes(data[8:10], "big") / 1000
 
 

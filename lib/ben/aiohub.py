@@ -1,6 +1,7 @@
 """The asyncio Hub: the one of ben.hub, with await."""
 
 from asyncio import sleep
+from errno import ETIMEDOUT
 
 from . import hub
 from .aio import Client
@@ -21,7 +22,8 @@ class Hub(hub.Hub):
             try:
                 got = await self.receive()
             except OSError as error:
-                await sleep(_PAUSE)
+                if error.args[0] != ETIMEDOUT:
+                    await sleep(_PAUSE)
                 got = away and away(error)
             else:
                 got = callback(*got)

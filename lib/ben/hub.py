@@ -1,5 +1,6 @@
 """The blocking Hub: messages to and from boards behind a router, by way of the server."""
 
+from errno import ETIMEDOUT
 from sys import platform
 
 from . import keys, wire
@@ -7,9 +8,10 @@ from .crypto import const, urandom
 from .message import BenError
 from .net import sleep_ms
 
-_WAIT_MAX = const(7500)  # ms that the server keeps a receive() waiting: not until a third copy is due
-_RTO = const(2000)  # ms before a copy of what is answered late; over TCP the third one ends a connection
-_PAUSE = const(1000)  # ms after an error, which may come again at once: a name that cannot be resolved
+_WAIT_MAX = const(7500)  # ms that the server keeps a receive() waiting: over TCP until the third copy is due
+_RTO = const(400)  # ms before the first copy of a receive(), which is mostly answered late
+_RTO_TCP = const(2000)  # of anything, for over TCP the third copy ends a connection
+_PAUSE = const(1000)  # ms after an error that comes again at once: a name that cannot be resolved
 
 
 def receive(hub, timeout):
@@ -94,7 +96,8 @@ class Hub:
             try:
                 got = self.receive()
             except OSError as error:
-                sleep_ms(_PAUSE)
+                if error.args[0] != ETIMEDOUT:
+                    sleep_ms(_PAUSE)
                 if away:
                     away(error)
             else:
@@ -115,7 +118,9 @@ class Hub:
         if channel not in self._clients:
             self._clients[channel] = self._open(*args, **kwargs)
         link = self._clients[channel]
-        if channel or kwargs.get("tcp"):
+        if kwargs.get("tcp"):
+            link._exchange.rto = _RTO_TCP
+        elif channel:
             link._exchange.rto = _RTO
         return link
 

@@ -12,8 +12,13 @@ _TOLD = {"maybe": "unknown", "not run": "not delivered"}  # the link's words for
 
 
 def targets():
-    """A generator like send: returns the hub's list."""
-    return (yield "hub.list", None)
+    """A generator like send: returns the hub's list, which comes in pages."""
+    found = []
+    while True:
+        page = yield "hub.list", found[-1]["name"] if found else ""
+        if not page:
+            return found
+        found.extend(page)
 
 
 def send(hub, target, data):

@@ -134,8 +134,8 @@ class Hub:
     ) -> NoReturn:
         """Calls callback(who, data) for each message, for ever.
 
-        Where the server gives no answer it pauses for a second and goes on; away(error), if there is one, is called
-        each time, to join Wi-Fi again perhaps. What a callback raises ends it, and so does a BenError, as of
+        Where the server gives no answer it goes on; away(error), if there is one, is called each time, to join Wi-Fi
+        again perhaps. What a callback raises ends it, and so does a BenError, as of
         `receive()`. A message whose callback raised has been had: it does not come again.
         """
 
