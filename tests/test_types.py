@@ -112,7 +112,7 @@ def documented(tree, within):
 
 
 def test_names_that_the_package_loads_late_are_in_its_stub():
-    [home] = re.findall(r"^_HOME = (\{.*\})$", (LIB / "ben" / "__init__.py").read_text(), re.MULTILINE)
+    [home] = re.findall(r"^_HOME = (\{.*?\})$", (LIB / "ben" / "__init__.py").read_text(), re.M | re.DOTALL)
     texts = docstrings("__init__")
     for name in re.findall(r'"(\w+)":', home):
         assert texts.get(name), name

@@ -8,7 +8,14 @@ __version__ = "0.1.0"
 # what it uses. What the link is made of goes first, the biggest first, so that each module is
 # compiled in a heap as empty as can be, and not inside the import of another.
 _LINK = ("crypto", "message", "exchange", "net")
-_HOME = {"client": "udp", "Client": "udp", "aio": "aio", "BenError": "message", "Hub": "hub", "aiohub": "aiohub"}
+_HOME = {
+    "client": "udp",
+    "Client": "udp",
+    "aio": "aio",
+    "BenError": "message",
+    "Hub": "hub",
+    "aiohub": "aiohub",
+}
 
 
 def __getattr__(name):
