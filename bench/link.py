@@ -2,34 +2,27 @@
 """What the link costs: time, bytes, memory, all measured here and now, the times as ratios.
 
 A ratio compares two programs in the same seconds on the same machine, turn and turn about; a time alone says
-more of the machine than of ben. The clients are the MicroPython unix port. Where there are two processors, servers
-have the first for themselves, as a board's server has a machine of its own.
+more of the machine than of ben. The clients are the MicroPython unix port.
 """
 
-import argparse
 import os
 import re
 import socket
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 import timeit
 
-BENCH = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(BENCH)
-LIB = os.path.join(ROOT, "lib")
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[0] = ROOT  # not this folder: its names are not for others
 sys.path.append(os.path.join(ROOT, "tests"))
 
 from ben import client, keys  # noqa: E402
-from benserver import generate_new_secret  # noqa: E402
 from proxy import Faults, Proxy  # noqa: E402
-from tools import micropython  # noqa: E402
-from tools.cache import run_script, say  # noqa: E402
+from tools import bench  # noqa: E402
+from tools.bench import HEAP, LIB  # noqa: E402
+from tools.cache import run_script  # noqa: E402
 
-HEAP = "38K"  # an ESP8266's, when its program starts
 HEADERS = 20 + 8  # bytes of IPv4 and UDP before a datagram
 SLOW_PATH = 0.025  # s each way
 FLEETS = {8: 2000, 200: 80}  # boards at once, and requests of each
@@ -37,58 +30,27 @@ REPEATED = 3  # times that each fleet sends, turn and turn about with the bare o
 
 
 def main(arguments):
-    parser = argparse.ArgumentParser(prog="./run bench link", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a tenth of the requests: to see that it works")
-    options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="ben-bench-") as folder:
-        bench = Bench(folder, 0.1 if options.quick else 1)
-        tables = (
-            bench.request,
-            bench.slow_path,
-            bench.network,
-            bench.host,
-            bench.crypto,
-            bench.heap,
-            bench.flash,
-        )
-        try:
-            for number, table in enumerate(tables, 1):
-                say(f"{number} of {len(tables)}: {table.__doc__}")
-                print("\n".join(as_table(table())), "\n", sep="", flush=True)
-        finally:
-            bench.close()
-    return 0
+    return bench.main(arguments, "link", __doc__, Link)
 
 
-def as_table(rows):
-    """Lines of Markdown; the first row is the heading."""
-    rows = [[str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    rows.insert(1, ["-" * width for width in widths])
-    for row in rows:
-        yield "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"
-
-
-def place(process, first):
-    """Gives a process the first processor or the others, where there are any and the system lets us."""
-    processors = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    if len(processors) > 1:
-        os.sched_setaffinity(process.pid, processors[:1] if first else processors[1:])
-
-
-class Bench:
-    """The servers that are measured and the boards that ask them; each table is rows of cells."""
+class Link(bench.Bench):
+    """The link beside a bare echo."""
 
     def __init__(self, folder, share):
-        self.folder = folder
-        self.share = share
-        self.key = os.path.join(folder, "key.sec")
-        generate_new_secret(self.key)
-        self.processes = []
+        super().__init__(folder, share)
         self.ben = self.serve("link.py")
         self.echo = self.serve("echo.py")
 
-    # The tables
+    def tables(self):
+        return (
+            self.request,
+            self.slow_path,
+            self.network,
+            self.host,
+            self.crypto,
+            self.heap,
+            self.flash,
+        )
 
     def request(self):
         """a client's request beside a bare echo of the same sizes, which blocks in both rows"""
@@ -211,50 +173,6 @@ class Bench:
             asking.connect(("127.0.0.1", self.echo))
             asking.send(bytes(2))
             return float(asking.recv(100))
-
-    def release(self):
-        """The folder of the compiled package."""
-        folder = os.path.join(self.folder, "release")
-        command = [sys.executable, os.path.join(ROOT, "tools", "release.py"), folder]
-        self.released = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        return folder
-
-    def serve(self, script):
-        """The port of a server in a process of its own."""
-        command = [sys.executable, os.path.join(BENCH, "servers", script)]
-        process = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE, text=True)
-        place(process, first=True)
-        self.processes.append(process)
-        return int(process.stdout.readline())
-
-    def run(self, script, *arguments, **options):
-        """What a board prints."""
-        printed, error = self.start(script, *arguments, **options).communicate("\n")
-        if error:
-            raise RuntimeError(error)
-        return printed
-
-    def start(self, script, *arguments, bits, heap="64K", lib=LIB):
-        """A board's process that runs a script of ours."""
-        device = os.path.join(BENCH, "device")
-        command = [micropython.find(bits), "-X", f"heapsize={heap}", os.path.join(device, script)]
-        process = subprocess.Popen(
-            [*command, *map(str, arguments)],
-            cwd=self.folder,
-            env=dict(os.environ, MICROPYPATH=f"{device}:{lib}:.frozen"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        place(process, first=False)
-        return process
-
-    def close(self):
-        """Ends the servers."""
-        for process in self.processes:
-            process.kill()
-            process.wait()
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ from board import ROOT
 PATIENCE = 300  # s
 
 
-def test_the_tables_of_the_link():
+def rows_of(name, tables):
+    """{first cell: second} of everything that a bench prints, which has so many tables."""
     done = subprocess.run(
-        [ROOT / "run", "bench", "link", "--quick"],
+        [ROOT / "run", "bench", name, "--quick"],
         check=False,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -19,12 +20,23 @@ def test_the_tables_of_the_link():
     )
     assert done.returncode == 0, done.stderr
     headings = re.findall(r"^\| (.*?) +\|.*\n\| ---", done.stdout, re.MULTILINE)
-    assert len(headings) == 7 and len(re.findall("^ben: [1-7] of 7: ", done.stderr, re.MULTILINE)) == 7
-    rows = dict(re.findall(r"^\| (.*?) +\| (.*?) +\|", done.stdout, re.MULTILINE))
+    assert len(headings) == tables
+    assert len(re.findall(rf"^ben: \d of {tables}: ", done.stderr, re.MULTILINE)) == tables
+    return dict(re.findall(r"^\| (.*?) +\| (.*?) +\|", done.stdout, re.MULTILINE))
+
+
+def test_the_tables_of_the_link():
+    rows = rows_of("link", 7)
     assert (rows["the first of a board"], rows["every other"]) == ("4", "2"), "datagrams"
     assert all(float(rows[name]) > 0 for name in ("8", "200", "all of ben-udp.json")), rows
 
 
+def test_the_tables_of_the_hub():
+    rows = rows_of("hub", 4)
+    assert all(float(rows[name]) > 0 for name in ("directly", "8", "blocking, .py")), rows
+    assert 45000 < float(rows["both 25 ms from the server"]) < 500000, "half of one way there, and half of another"
+
+
 def test_a_bench_that_is_none_is_refused():
     done = subprocess.run([ROOT / "run", "bench", "nosuch"], check=False, capture_output=True, text=True)
-    assert done.returncode == 2 and "./run bench link" in done.stderr
+    assert done.returncode == 2 and "./run bench hub | link" in done.stderr

@@ -10,6 +10,7 @@ import pytest
 from benserver import generate_new_secret
 from board import ROOT
 from test_memory import BUDGETS
+from test_paths import wait_until
 from test_seeds import free_port, wait_for
 
 README = (ROOT / "README.md").read_text()
@@ -29,6 +30,19 @@ def test_readme_code_runs(board, in_folder):
         serving.terminate()
         out = serving.communicate(timeout=PATIENCE)[0]
     assert out == "{'temperature': 21.5}\n" and serving.returncode == 0
+
+
+def test_the_code_of_the_hub_runs(micropython_board, host, in_folder):
+    listens, sends = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "hub.md").read_text(), re.DOTALL)
+    (in_folder / "machine.py").write_text('def unique_id():\n    return b"board"\n')  # which a real one has
+    listening = micropython_board.start(listens.replace('"192.168.1.2", 8585', f'"127.0.0.1", {host.port}'))
+    try:
+        wait_until(lambda: [each["name"] for each in host.server.hub.list(0.0)] == ["lamp"])
+        exec(sends.replace('"192.168.1.2", 8585', f'"127.0.0.1", {host.port}'), {})
+    finally:
+        listening.kill()
+        out, error = listening.communicate(timeout=PATIENCE)
+    assert (out, error) == ("desk says {'on': True}\n", "")
 
 
 def test_readme_is_short_and_its_figures_are_held():
