@@ -21,7 +21,7 @@ import pytest
 from paho.mqtt import client as mqtt
 
 import benserver
-from ben import BenError, client
+from ben import BenError, Hub, client
 from board import ROOT, Board, interpreter
 from hosts import Host, ServeProcess
 from proxy import Proxy
@@ -106,11 +106,11 @@ def start(small_board):
         yield lambda path: stack.enter_context(Program(small_board.start(path, heap=HEAP)))
 
 
-def run_on_host(path, folder):
+def run_on_host(path, folder, *arguments):
     """An example as a process of CPython."""
     return Program(
         subprocess.Popen(
-            [sys.executable, "-u", str(path)],
+            [sys.executable, "-u", str(path), *arguments],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -540,6 +540,196 @@ def test_watchdog_does_not_bite_in_a_send_or_a_sleep():
     assert limit <= 8388 and timeout * 1000 + 1000 < limit
 
 
+# --- lamp.py, switch.py and listen_and_measure.py ---
+
+ID = '\ndef unique_id():\n    return b"board"\n'
+WIFI = """
+STA_IF = 0
+class WLAN:
+    def __init__(self, interface):
+        pass
+    def active(self, on):
+        pass
+    def isconnected(self):
+        print("Wi-Fi is looked at")
+        return True
+"""
+
+
+def hurried(path, folder):
+    """A copy that asks the server with a timeout of 1 s, not of 10."""
+    text, count = re.subn(
+        r"(?<=\(SERVER, PORT)((, NAME)?)(?=\))", r"\1, timeout=1", (folder / path).read_text()
+    )
+    assert count
+    (folder / path).write_text(text)
+    return path
+
+
+@pytest.fixture
+def desk(tmp_path):
+    """Makes a Hub that sends, once the name that it is given has joined."""
+
+    def sender(port, target):
+        hub = Hub("127.0.0.1", port, "desk", "test", PATIENCE, tmp_path / "key.sec", device=1)
+        stack.enter_context(closing(hub))
+        deadline = time.monotonic() + PATIENCE
+        while target not in [each["name"] for each in hub.targets()]:
+            assert time.monotonic() < deadline, f"no {target} joined"
+            time.sleep(0.05)
+        return hub
+
+    with contextlib.ExitStack() as stack:
+        yield sender
+
+
+def test_lamp_does_what_it_is_told_and_outlives_what_it_cannot_do(start, host, desk, tmp_path):
+    equip(tmp_path, host.port, machine=LED + ID)
+    lamp = start(put("lamp.py", tmp_path))
+    hub = desk(host.port, "lamp")
+    hub.send("lamp", True)
+    lamp.until("^on for desk")
+    for wrong in ("off", 0, None, {"on": False}):
+        hub.send("lamp", wrong)
+        lamp.until("^desk sent what is neither")
+    hub.send("lamp", False)
+    lamp.until("^off for desk")
+    assert [line for line in lamp.seen if line.startswith("led")] == ["led True", "led False"]
+
+
+def test_lamp_joins_wifi_again_and_is_back(start, host, desk, tmp_path):
+    (tmp_path / "network.py").write_text(WIFI)
+    with Proxy(host.port) as proxy:
+        equip(tmp_path, proxy.port, machine=LED + ID)
+        lamp = start(hurried(put("lamp.py", tmp_path), tmp_path))
+        hub = desk(host.port, "lamp")
+        proxy.up.faults.hole = True
+        lamp.until("^no answer: ")
+        lamp.until("^Wi-Fi is looked at")
+        proxy.up.faults.hole = False
+        hub.send("lamp", True)
+        lamp.until("^on for desk")
+
+
+def test_lamp_waits_until_its_name_is_free(start, desk, tmp_path):
+    key = tmp_path / "key.sec"
+    with Host(key) as host:
+        with closing(Hub("127.0.0.1", host.port, "lamp", keyfile=key, device=2)) as other:
+            assert other.receive(0) is None
+        equip(tmp_path, host.port, machine=LED + ID)
+        lamp = start(hurried(put("lamp.py", tmp_path, PAUSE=0.1), tmp_path))
+        for _ in range(2):
+            lamp.until("^refused: .*lamp is taken")
+    with Host(key, host.port):  # a server that was started anew knows no names
+        desk(host.port, "lamp").send("lamp", True)
+        lamp.until("^on for desk")
+
+
+def test_lamp_says_so_where_it_has_no_pin(start, host, desk, tmp_path):
+    equip(tmp_path, host.port, machine=ID)
+    lamp = start(put("lamp.py", tmp_path))
+    desk(host.port, "lamp").send("lamp", True)
+    lamp.until("^on for desk")
+    assert lamp.seen == ["on for desk"]
+
+
+class Switch:
+    """The program at the desk: what it says, and whether a script would take it for success."""
+
+    def __init__(self, folder):
+        self._folder = folder
+
+    def __call__(self, word, port, server="127.0.0.1"):
+        path = put("switch.py", self._folder, SERVER=server, PORT=port, TIMEOUT=2)
+        with run_on_host(path, self._folder, word) as program:
+            said = program.until(".*")[0]
+            return said, program.process.wait(PATIENCE) == 0
+
+
+def test_switch_tells_what_became_of_it(start, host, desk, tmp_path):
+    switch = Switch(tmp_path)
+    assert switch("on", host.port) == ("refused: no such target: lamp", False)
+    equip(tmp_path, host.port, machine=LED + ID)
+    lamp = start(put("lamp.py", tmp_path))
+    desk(host.port, "lamp").close()
+    assert switch("on", host.port) == ("delivered: the lamp has got it", True)
+    lamp.until("^on for desk")
+    assert switch("off", host.port) == ("delivered: the lamp has got it", True)
+    lamp.until("^off for desk")
+    lamp.process.kill()
+    lamp.process.wait()
+    unknown = "unknown: the lamp has got it once, or not at all; send it again"
+    away = "not delivered: the lamp has not got it and never will"
+    assert switch("on", host.port) == (unknown, False), "the server has handed it out"
+    assert switch("on", host.port) == (away, False)
+    host.server.stop()
+    assert switch("on", host.port) == (away, False)
+    said, success = switch("on", host.port, server="no host")
+    assert said.startswith("not delivered: ") and said != away and not success
+
+
+def test_switch_hears_that_it_may_not(start, desk, tmp_path):
+    with Host(tmp_path / "key.sec", senders={"phone"}) as host:
+        equip(tmp_path, host.port, machine=LED + ID)
+        start(put("lamp.py", tmp_path))
+        desk(host.port, "lamp")
+        assert Switch(tmp_path)("on", host.port) == ("refused: desk may not send", False)
+
+
+@pytest.mark.parametrize("word", ["", "toggle"])
+def test_switch_says_what_it_takes(word, host, tmp_path):
+    assert Switch(tmp_path)(word, host.port) == ("python switch.py on, or python switch.py off", False)
+
+
+def test_listen_and_measure_does_both_at_once(start, host, desk, tmp_path):
+    listening = []  # for each reading: whether the board waited for a message meanwhile
+    heard = asyncio.Event()
+
+    async def slow(_):
+        meter = host.server.hub._targets.get("meter")
+        listening.append(bool(meter and meter.waiter))
+        if len(host.calls) == 2:
+            await heard.wait()
+
+    host.handle("dht", slow)
+    equip(tmp_path, host.port, 3600, ID)  # so that nothing but a command brings a second reading
+    meter = start(put("listen_and_measure.py", tmp_path))
+    hub = desk(host.port, "meter")
+    host.wait_for_calls(1)
+    for wrong in ("fast", 0, -1, 1e9, None, [1]):
+        hub.send("meter", wrong)
+        meter.until("^desk sent what is no interval")
+    hub.send("meter", 1)
+    meter.until("^every 1 s for desk")
+    host.wait_for_calls(2)
+    hub.send("meter", 1.5)  # delivered while the answer to a reading is awaited
+    assert len(host.calls) == 2
+    host.server._loop.call_soon_threadsafe(heard.set)
+    host.wait_for_calls(5)
+    assert any(listening[1:])
+
+
+def test_listen_and_measure_goes_on_whatever_one_half_meets(start, desk, tmp_path):
+    key = tmp_path / "key.sec"
+    with Host(key) as host:
+        with closing(Hub("127.0.0.1", host.port, "meter", keyfile=key, device=2)) as other:
+            assert other.receive(0) is None
+        equip(tmp_path, host.port, 1, ID)
+        (tmp_path / "network.py").write_text(WIFI)
+        meter = start(hurried(put("listen_and_measure.py", tmp_path, PAUSE=0.1), tmp_path))
+        meter.until("^refused: .*meter is taken")
+        meter.until("^the server says: .*no such action")
+        host.handle("dht", lambda _: None)
+        host.wait_for_calls(1)
+    meter.until("^no answer: ")
+    meter.until("^Wi-Fi is looked at")
+    with Host(key, host.port) as host:
+        host.handle("dht", lambda _: None)
+        host.wait_for_calls(1)
+        desk(host.port, "meter").send("meter", 2)
+        meter.until("^every 2 s for desk")
+
+
 # --- mqtt_forwarder.py ---
 
 
@@ -604,7 +794,7 @@ MESSAGES = {
 }
 READING = """
 import sys
-from ben import BenError, client
+from ben import BenError, Hub, client
 try:
     print(client("127.0.0.1", int(sys.argv[1]), device=1, timeout=20).send(
         {"action": "dht", "data": {"temperature": eval(sys.argv[2]), "a/b": 1}}))
