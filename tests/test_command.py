@@ -24,8 +24,8 @@ def benserver(folder, *arguments):
 
 def test_help_names_every_command(tmp_path):
     status, text = benserver(tmp_path, "--help")
-    assert status == 0 and all(word in text for word in ("keygen", "device-key", "serve"))
-    for command in ("keygen", "device-key", "serve"):
+    assert status == 0 and all(word in text for word in ("keygen", "device-key", "serve", "targets", "send"))
+    for command in ("keygen", "device-key", "targets", "send", "serve"):
         status, text = benserver(tmp_path, command, "--help")
         assert status == 0 and text.startswith("usage: python -m benserver " + command)
     assert "--udp [HOST:]PORT" in text and "--tcp [HOST:]PORT" in text
@@ -69,6 +69,13 @@ ERRORS = [
     (("serve", "--actions", "none.py"), 1, "none.py"),
     (("serve", "--actions", "bad.sec"), 1, "bad.sec does not define actions(server)"),
     (("serve", "--device", "5"), 2, "a device is written as 8 hex digits, not '5'"),
+    (("serve", "--legacy"), 1, "need legacy=True and a TCP port"),
+    (("serve", "--plain", "lamp", "--tcp", "0"), 1, "need legacy=True and a TCP port"),
+    (("serve", "--tcp", "0", "--legacy", "--plain", "a,b"), 1, "plain: 'a,b': a name has 1 to 64 bytes"),
+    (("targets", "--key", "none.sec"), 1, "benserver: none.sec: No such file or directory"),
+    (("targets", "--server", "port"), 2, "'port' is not PORT or HOST:PORT"),
+    (("send", "lamp"), 2, "required: DATA"),
+    (("send", "lamp", "1", "--timeout", "0"), 1, "benserver: timeout: 0 to 360000 s"),
     (("reserve",), 2, "invalid choice: 'reserve'"),
     ((), 2, "required: COMMAND"),
 ]

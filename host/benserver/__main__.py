@@ -97,6 +97,18 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         help="let this name send to others by way of the hub, and no others but those named so; may be repeated",
     )
+    serve.add_argument(
+        "--legacy",
+        action="store_true",
+        help="let in the plain clients of Client-server-python, over --tcp; no key protects what they say",
+    )
+    serve.add_argument(
+        "--plain",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="with --legacy: open this name of the hub to them; may be repeated",
+    )
     serve.set_defaults(command=_serve)
     controller.add_commands(commands, _address, _device, PORT)
     return parser
@@ -156,6 +168,8 @@ def _serve(args: argparse.Namespace) -> None:
         devices=dict(args.device) if args.device else None,
         tcp=tcp,
         senders=set(args.sender) if args.sender else None,
+        legacy=args.legacy,
+        plain=args.plain,
     )
     if args.actions:
         _load(args.actions)(server)

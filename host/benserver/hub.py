@@ -100,13 +100,18 @@ class Hub:
             {
                 "name": name,
                 "type": target.kind,
-                "here": now - target.seen < HERE,
+                "here": self.here(name, now),
                 "joined": round(now - target.joined, 1),
                 "seen": round(now - target.seen, 1),
             }
             for name, target in sorted(self._targets.items())
             if target.life is not None and name > after
         ]
+
+    def here(self, name: str, now: float) -> bool:
+        """Whether it has joined and was heard lately."""
+        target = self._targets.get(name)
+        return bool(target and target.life is not None and now - target.seen < HERE)
 
     def send(
         self,

@@ -8,13 +8,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from typing import Any
 
 from .actions import Action, Actions
 from .hub import Hub
 from .hub_actions import HubActions
 from .keys import read_master
+from .legacy import Relay, open_names
 from .sessions import Sessions
 from .tcp import Tcp
 from .udp import Udp
@@ -31,6 +32,9 @@ class Server:
     tcp: a TCP port to listen on, too; 0 takes a free one, which `.tcp` then names.
     senders: the names that may send to others through the hub; without it everybody may. A name says little unless
         `devices` tells whose it is.
+    legacy: also lets in, over TCP, the clients of Client-server-python, whom no key protects and nobody knows.
+    plain: the hub's names that are open to them, to send to and to receive under; all others are out of their reach.
+        Who comes first has a name, a plain client too: `devices` keeps a board's for it.
     """
 
     def __init__(
@@ -44,6 +48,8 @@ class Server:
         devices: Mapping[int, str] | None = None,
         tcp: int | None = None,
         senders: Container[str] | None = None,
+        legacy: bool = False,
+        plain: Collection[str] = (),
     ) -> None:
         for each in (port, tcp or 0):
             if not 0 <= each <= 65535:
@@ -52,6 +58,8 @@ class Server:
             raise ValueError("timeout and buffersize are above 0")
         if devices is not None and not all(isinstance(device, int) for device in devices):
             raise ValueError("devices has ids, as int, and their names")
+        if plain and not legacy or legacy and tcp is None:
+            raise ValueError("the old clients, and names for them in plain, need legacy=True and a TCP port")
         self.actions = Actions()
         self.port = port
         self.tcp = tcp
@@ -69,6 +77,8 @@ class Server:
         self._names = {} if devices is None else devices
         self.hub = Hub(self._names, senders)
         self.hub_actions = HubActions(self.hub, self.actions)
+        self._plain = open_names(plain) if legacy else None
+        self._buffersize = buffersize
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
         self._told: bool | None = None  # to stop, since start(); None outside of it
@@ -118,7 +128,7 @@ class Server:
             raise RuntimeError("this server is listening already")
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
         udp = Udp(self._sessions, self.actions, self._names)
-        tcp = Tcp(self._sessions, self.actions, self._names)
+        tcp = Tcp(self._sessions, self.actions, self._names, self._relay(self._loop))
         try:
             self.port = await self._listen(udp, self.port)
             if self.tcp is not None:
@@ -136,6 +146,11 @@ class Server:
             tcp.close()
             await self.actions.close()
             self._loop = self._stopped = None
+
+    def _relay(self, loop: asyncio.AbstractEventLoop) -> Relay | None:
+        if self._plain is None:
+            return None
+        return Relay(self.hub, self._plain, self._buffersize, loop.call_soon)
 
     async def _listen(self, transport: Udp | Tcp, port: int) -> int:
         try:

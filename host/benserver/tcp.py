@@ -14,6 +14,7 @@ from ben.tcp import Frames, framed
 
 from .actions import Actions, Outcome, Sender
 from .address import text
+from .legacy import TICK, Conversation, Relay, begins
 from .sessions import DATAGRAM_MAX, Call, Sessions
 
 log = logging.getLogger("benserver")
@@ -27,19 +28,27 @@ DEAD_AFTER = (60, 20, 3)  # s of silence, s between probes, and probes, after wh
 
 
 class Tcp:
-    """One listening socket and its connections."""
+    """One listening socket and its connections; relay: what plain clients share, where they are let in."""
 
-    def __init__(self, sessions: Sessions, actions: Actions, names: Mapping[int, str]) -> None:
+    def __init__(
+        self, sessions: Sessions, actions: Actions, names: Mapping[int, str], relay: Relay | None = None
+    ) -> None:
         self.sessions = sessions
         self.actions = actions
         self.names = names
+        self.relay = relay
         self.connections: dict[Connection, None] = {}  # in the order in which they came
+        self.plain: set[Connection] = set()  # of plain clients that were let in: the relay counts them
         self._server: asyncio.Server | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     async def listen(self, host: str, port: int) -> int:
         """Binds the socket in the running loop; returns its port. OSError."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=CONNECTIONS_MAX)
+        if self.relay:
+            self.relay.warn()
+            self._tick(self.relay)
         return cast(int, self._server.sockets[0].getsockname()[1])
 
     def close(self) -> None:
@@ -47,7 +56,9 @@ class Tcp:
         if self._server:
             self._server.close()
             self._server = None
-        for connection in list(self.connections):
+        if self._timer:
+            self._timer.cancel()
+        for connection in (*self.connections, *self.plain):
             connection.drop()
 
     def make_room(self) -> None:
@@ -56,6 +67,10 @@ class Tcp:
         over = max(0, len(strangers) - STRANGERS_MAX, len(self.connections) - CONNECTIONS_MAX)
         for connection in strangers[:over]:
             connection.drop()
+
+    def _tick(self, relay: Relay) -> None:
+        self._timer = asyncio.get_running_loop().call_later(TICK, self._tick, relay)
+        relay.tick()
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -66,6 +81,7 @@ class Connection(asyncio.BufferedProtocol):
         self._server = server
         self._frames = Frames(DATAGRAM_MAX)
         self._room = bytearray(AT_ONCE)
+        self._fresh = True  # whether nothing has come yet
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -81,6 +97,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended, by either side; a call that still runs may be asked for over the next."""
         self._server.connections.pop(self, None)
+        self._server.plain.discard(self)
         self._stop_waiting()
 
     def get_buffer(self, sizehint: int) -> bytearray:
@@ -91,15 +108,7 @@ class Connection(asyncio.BufferedProtocol):
         """Bytes came, in pieces of any size; whatever they are, the other connections go on."""
         data = bytes(self._room[:nbytes])
         try:
-            while data and not self._transport.is_closing():
-                need = self._frames.need
-                message = self._frames.feed(data[:need])
-                data = data[need:]
-                if message:
-                    self._stop_waiting()
-                    self._take(bytes(message))
-                elif not self._deadline:
-                    self._expect()
+            self._feed(data)
         except ValueError:  # no length of ours
             self.drop()
         except Exception:
@@ -108,16 +117,34 @@ class Connection(asyncio.BufferedProtocol):
 
     def send(self, message: bytes) -> None:
         """Sends a message, or drops a client that reads none."""
+        self._write(framed(message))
+
+    def drop(self) -> None:
+        """Ends it at once."""
+        self._transport.abort()
+
+    def _write(self, data: bytes) -> None:
         if not self._transport.is_closing():
-            self._transport.write(framed(message))
+            self._transport.write(data)
             if self._transport.get_write_buffer_size() > UNREAD_MAX:
                 if self.known:  # a stranger, with what was overheard, writes no log
                     log.warning("%s reads too slowly: its connection was dropped", self._address)
                 self.drop()
 
-    def drop(self) -> None:
-        """Ends it at once."""
-        self._transport.abort()
+    def _feed(self, data: bytes) -> None:
+        fresh, self._fresh = self._fresh, False
+        if fresh and self._server.relay and begins(data):
+            self._speak_plainly(data, self._server.relay)
+            return
+        while data and not self._transport.is_closing():
+            need = self._frames.need
+            message = self._frames.feed(data[:need])
+            data = data[need:]
+            if message:
+                self._stop_waiting()
+                self._take(bytes(message))
+            elif not self._deadline:
+                self._expect()
 
     def _take(self, message: bytes) -> None:
         sessions = self._server.sessions
@@ -148,6 +175,13 @@ class Connection(asyncio.BufferedProtocol):
 
         self._server.actions.run(call.action, call.data, asked, done)
 
+    def _speak_plainly(self, data: bytes, relay: Relay) -> None:
+        self.connection_lost(None)
+        plain = PlainConnection(self._server, relay)
+        self._transport.set_protocol(plain)
+        plain.connection_made(self._transport)
+        plain._feed(data)
+
     def _expect(self) -> None:
         self._deadline = asyncio.get_running_loop().call_later(PATIENCE, self.drop)
 
@@ -155,6 +189,53 @@ class Connection(asyncio.BufferedProtocol):
         if self._deadline:
             self._deadline.cancel()
             self._deadline = None
+
+
+class PlainConnection(Connection):
+    """One plain client's connection, which counts as a stranger's until the client has said what it is."""
+
+    def __init__(self, server: Tcp, relay: Relay) -> None:
+        super().__init__(server)
+        self._talk = Conversation(relay, self._write, self._go_on)
+        self._unfed = b""  # came, while it waits for the hub: no more than AT_ONCE
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has ended, by either side."""
+        super().connection_lost(exc)
+        self._talk.close()
+
+    def drop(self) -> None:
+        """Ends it at once."""
+        self._talk.close()
+        super().drop()
+
+    def _feed(self, data: bytes) -> None:
+        self._unfed += data
+        while self._unfed and self._talk.need:
+            need = self._talk.need
+            data, self._unfed = self._unfed[:need], self._unfed[need:]
+            self._talk.feed(data)
+        if self._talk.entered:
+            self._server.connections.pop(self, None)
+            self._server.plain.add(self)
+        self._follow()
+
+    def _go_on(self) -> None:
+        self._feed(b"")
+
+    def _follow(self) -> None:
+        # Reads on as long as there is a use for it, and no longer than PATIENCE within a message.
+        if self._talk.ended:  # closed now, with something to read, it would take back what was told last
+            self._unfed = b""
+            self._transport.write_eof()
+        if self._talk.need or self._talk.ended:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+        if self._talk.resting:
+            self._stop_waiting()
+        elif not self._deadline:
+            self._expect()
 
 
 def _watch(sock: Any) -> None:

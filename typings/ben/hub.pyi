@@ -122,7 +122,8 @@ class Hub:
         Joins first where that is needed. The next call tells the server that this message was had; until then its
         sender waits, and its program hears "unknown" where that takes too long.
 
-        who: the sender's name, or the 8 hex digits of its device where it has none.
+        who: the sender's name, or the 8 hex digits of its device where it has none; "|plain|" for a client without a
+            key, of those that a server lets in on request.
         timeout: None waits for ever; 0 only looks.
 
         Raises OSError(ETIMEDOUT, ...) where the server gave no answer within the link's timeout; nothing is lost by
