@@ -278,7 +278,7 @@ for made in Hub, aiohub.Hub:
         except ValueError as error:
             print(error)
 """)
-    assert printed.splitlines() == ["device: this machine has no id of its own", "made", "made"] * 2
+    assert printed.splitlines() == ["device: no id of its own", "made", "made"] * 2
 
 
 # Names, and who may
@@ -369,6 +369,12 @@ def test_what_no_hub_takes(host, controller, tmp_path):
         status.TOO_BIG,
         "7 bytes more than lamp takes",
     )
+    wide = Hub(LOCAL, host.port, "wide", buffersize=9000, keyfile=tmp_path / "key.sec", device=BOARD + 1)
+    assert wide.receive(0) is None
+    far = Hub(LOCAL, host.port, buffersize=9000, keyfile=tmp_path / "key.sec", device=1)
+    assert fails(far.send, "wide", "x" * (4096 - 6 - len("00000001") + 1))[0] == status.TOO_BIG
+    far.close()
+    wide.close()
     for data in (object(), {1: 2}, float("nan")):
         with pytest.raises(ValueError):
             controller.send("lamp", data)

@@ -99,7 +99,7 @@ def test_when_its_time_is_over_a_message_comes_no_more(relay):
 
 
 def test_who_has_not_joined_is_told_to(relay):
-    assert relay.asks("lamb") is False and relay.asks(owner=3) is False
+    assert relay.asks("lamb") is False and refused(relay.asks, owner=3).value == "lamp is taken"
     relay.sends(b"by a name that has not joined", source="desk")
     assert relay.asks("desk", owner=1) is False
     assert refused(relay.sends, b"x", "desk").value == "no such target: desk"
@@ -125,6 +125,14 @@ def test_what_is_longer_than_its_target_takes(relay):
     relay.joins(2, "lamp", room=6 + len("desk") + 5)
     relay.sends(b"12345", source="desk")
     assert refused(relay.sends, b"123456", source="desk") == (status.TOO_BIG, "1 bytes more than lamp takes")
+
+
+def test_who_joins_anew_with_less_room(relay):
+    relay.sends(b"1234")
+    relay.sends(b"123")
+    relay.joins(2, "lamp", OTHER, room=6 + len("00000001") + 3)
+    assert relay.asks(life=OTHER) and relay.answers[-1].endswith(b"123")
+    assert relay.told == {b"1234": "not delivered"} and relay._waiting == 0
 
 
 def test_a_device_has_eight_names_and_pushes_nobody_out(relay):
@@ -162,7 +170,8 @@ def test_names_are_their_devices(relay):
     relay.sends(b"of the server's list", owner=7)
     assert relay.asks(owner=5) and b"desk" in relay.answers[-1]
     relay.joins(6, "lamp")
-    assert relay.asks(owner=5) is False and relay.asks(owner=6) is None, "a board that was replaced"
+    assert relay.asks(owner=6) is None, "a board that was replaced"
+    assert refused(relay.asks, owner=5).value == "lamp is taken"
 
 
 def test_who_may_send():

@@ -129,15 +129,14 @@ class Hub:
         if target is None or target.life is None:
             raise Refusal(status.REFUSED, f"no such target: {name}")
         message = Message(source, target, form, data, tell)
-        size = len(message.packed())
-        if size > target.room:
-            raise Refusal(status.TOO_BIG, f"{size - target.room} bytes more than {name} takes")
+        over = len(message.packed()) - target.room
+        if over > 0:
+            raise Refusal(status.TOO_BIG, f"{over} bytes more than {name} takes")
         if len(target.queue) >= QUEUE_MAX or self._waiting >= MESSAGES_MAX:
             raise Refusal(status.REFUSED, f"too many messages wait for {name}")
         target.queue.append(message)
         self._waiting += 1
-        if target.waiter:
-            self._answer(target)
+        self._answer(target)
         return message
 
     def withdraw(self, message: Message) -> None:
@@ -156,7 +155,9 @@ class Hub:
         """Has the next message answered, when there is one; the message numbered `after` has been had."""
         waiter = Waiter(answer)
         target = self._targets.get(name)
-        if target is None or target.owner != owner or target.life is None:
+        if target and target.owner != owner:
+            raise Refusal(status.REFUSED, f"{name} is taken")  # and not told to join: two would never end
+        if target is None or target.life is None:
             answer(False)  # we were started anew, or had no room for it
             return waiter
         if target.life != life:
@@ -166,8 +167,7 @@ class Hub:
         if target.handed and target.handed.number == after:
             self._settle(target, DELIVERED)
         target.waiter, waiter.target = waiter, target
-        if target.handed or target.queue:
-            self._answer(target)
+        self._answer(target)
         return waiter
 
     def leave(self, waiter: Waiter) -> None:
@@ -240,12 +240,19 @@ class Hub:
 
     def _answer(self, target: Target) -> None:
         # To whoever waits: the message that it was handed already, or the next one.
-        if not target.handed:
-            target.handed = target.queue.popleft()
-            self._waiting -= 1
-            self._number = self._number % NUMBER_MAX + 1
-            target.handed.number = self._number.to_bytes(4, "big")
-        self._release(target, target.handed.packed())
+        while target.waiter and not target.handed and target.queue:
+            self._hand(target, target.queue.popleft())
+        if target.waiter and target.handed:
+            self._release(target, target.handed.packed())
+
+    def _hand(self, target: Target, message: Message) -> None:
+        self._waiting -= 1
+        if len(message.packed()) > target.room:  # since it has joined anew
+            message.tell(NOT_DELIVERED)
+            return
+        self._number = self._number % NUMBER_MAX + 1
+        message.number = self._number.to_bytes(4, "big")
+        target.handed = message
 
     def _release(self, target: Target, answer: Any = None) -> None:
         waiter, target.waiter = target.waiter, None

@@ -14,7 +14,6 @@ from . import status
 from .actions import Action, Actions, Refusal, sender
 from .hub import Hub
 
-JOIN_FRESH = 10.0  # s: a join that somebody held back must not push out the life after it
 RECEIVE_MAX = 60.0  # s that a receive() is kept waiting
 SEND_MAX = 3600.0  # s that a message waits for its target
 PAGE_MAX = 900  # bytes of a part of the list: a datagram's, for boards
@@ -22,22 +21,18 @@ KIND_MAX = 64  # letters of a type, which people read
 
 
 class HubActions:
-    """Puts hub.join, hub.list, hub.send and hub.receive on a registry."""
+    """Puts hub.join, hub.list, hub.send and hub.receive on a registry; most: bytes of the longest reply."""
 
-    def __init__(self, hub: Hub, actions: Actions) -> None:
+    def __init__(self, hub: Hub, actions: Actions, most: int) -> None:
         self._hub = hub
-        for name, handler, fresh in (
-            ("hub.join", self.join, JOIN_FRESH),
-            ("hub.list", self.list, 0.0),
-            ("hub.send", self.send, 0.0),
-            ("hub.receive", self.receive, 0.0),
-        ):
-            actions.add(Action(name, handler, fresh))
+        self._most = most
+        for handler in (self.join, self.list, self.send, self.receive):
+            actions.add(Action(f"hub.{handler.__name__}", handler))
 
     def join(self, data: Any = None) -> None:
         """Gives the sender a name."""
         name, kind, life, room = parse_join(data)
-        self._hub.join(sender().device, name, kind, life, room, time.monotonic())
+        self._hub.join(sender().device, name, kind, life, min(room, self._most), time.monotonic())
 
     def list(self, after: Any = "") -> list[dict[str, Any]]:
         """Who has joined, behind a name, as many as fit one datagram; nobody where the list has ended."""

@@ -76,7 +76,7 @@ class Server:
         )
         self._names = {} if devices is None else devices
         self.hub = Hub(self._names, senders)
-        self.hub_actions = HubActions(self.hub, self.actions)
+        self.hub_actions = HubActions(self.hub, self.actions, buffersize)
         self._plain = open_names(plain) if legacy else None
         self._buffersize = buffersize
         self._loop: asyncio.AbstractEventLoop | None = None

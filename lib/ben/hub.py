@@ -9,8 +9,10 @@ from .message import BenError
 from .net import sleep_ms
 
 _WAIT_MAX = const(7500)  # ms that the server keeps a receive() waiting: over TCP until the third copy is due
-_RTO = const(400)  # ms before the first copy of a receive(), which is mostly answered late
-_RTO_TCP = const(2000)  # of anything, for over TCP the third copy ends a connection
+_RTO = const(
+    400
+)  # ms before a copy: not of the path, for the answer comes when somebody else has done something
+_RTO_TCP = const(2000)  # over TCP the third copy ends a connection
 _PAUSE = const(1000)  # ms after an error that comes again at once: a name that cannot be resolved
 
 
@@ -64,7 +66,7 @@ class Hub:
             try:
                 from machine import unique_id  # noqa: F401
             except ImportError:  # it would be another one after a restart
-                raise ValueError("device: this machine has no id of its own")
+                raise ValueError("device: no id of its own")
         self.name = name
         self.kind = kind.encode()
         self.token = urandom(4)  # another one after a restart
@@ -72,7 +74,10 @@ class Hub:
         self.buffersize = buffersize
         self.ms = int(timeout * 750)  # that a message may wait: three quarters, so that the answer is in time
         self._to = (host, port, timeout, keyfile, buffersize), kwargs
-        self._clients = {}  # True: to listen on, False: to ask over; each made when first used
+        self._clients = {}  # True: to listen on, False: to ask over
+        if name:
+            # Here, so that it has the same channel after a restart: no join of the life before comes later then.
+            self._link(True)
 
     def targets(self):
         """A list of who has joined, dicts of name, type, here, joined and seen (s ago); errors as of send()."""
@@ -118,10 +123,7 @@ class Hub:
         if channel not in self._clients:
             self._clients[channel] = self._open(*args, **kwargs)
         link = self._clients[channel]
-        if kwargs.get("tcp"):
-            link._exchange.rto = _RTO_TCP
-        elif channel:
-            link._exchange.rto = _RTO
+        link._exchange.rto = _RTO_TCP if kwargs.get("tcp") else _RTO
         return link
 
     def _run(self, ask, channel):

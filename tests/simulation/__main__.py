@@ -4,21 +4,22 @@ import argparse
 import sys
 import time
 
-from . import play, search
+from . import hub, play, search
 from .world import Broken
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m simulation", description=__doc__)
+    parser.add_argument("--hub", action="store_true", help="instead of the link alone, the hub on top of it")
     parser.add_argument("--seed", type=int, default=0, help="the first schedule's (0); the next has the next")
     parser.add_argument(
         "--sends", type=int, default=10000, help="ends with the schedule that reaches them (10000)"
     )
+    parser.add_argument("--length", type=int, help="sends of each schedule, before the last ones")
     parser.add_argument(
-        "--length", type=int, default=play.LENGTH, help="sends of each schedule, before the last ones"
-    )
-    parser.add_argument(
-        "--only", metavar="LIST", help=f"of faults, with commas: {', '.join(play.FAULTS)}, or {play.NONE}"
+        "--only",
+        metavar="LIST",
+        help=f"of faults, with commas: {', '.join(play.FAULTS)}, or {play.NONE}; with --hub: {', '.join(hub.FAULTS)}",
     )
     parser.add_argument(
         "--real", action="store_true", help="with AES and HMAC instead of their quick stand-ins"
@@ -48,10 +49,12 @@ def _play(options):
         return {}
     if options.search is not None:
         return search.search(options.search, options.every)
-    only = play.FAULTS
+    plays = hub if options.hub else play
+    only = plays.FAULTS
     if options.only:
         only = tuple(fault for fault in options.only.split(",") if fault != play.NONE)
-    return play.run(options.seed, options.sends, only, options.real, options.length)
+    length = plays.LENGTH if options.length is None else options.length
+    return plays.run(options.seed, options.sends, only, options.real, length)
 
 
 if __name__ == "__main__":

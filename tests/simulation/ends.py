@@ -38,6 +38,7 @@ class Board:
         self._given = set()
         self.address = network.attach(self)
         self.exchange = None
+        self.error = None  # what the last send() that failed has raised
         self._boot(None)
 
     def _boot(self, session):
@@ -127,12 +128,14 @@ class Board:
         except StopIteration as end:
             self._end("result", end.value)
         except message.BenError as error:
+            self.error = error
             self._end("error", error.status)
         except OSError as error:
             if error.args not in ((ETIMEDOUT, "not run"), (ETIMEDOUT, "maybe")):
                 raise Broken(f"send() raised {error!r}") from error
             self._inbox = []
             self.new_address()
+            self.error = error
             self._end(error.args[1], None)
         except Exception as error:
             raise Broken(f"send() raised {error!r}") from error

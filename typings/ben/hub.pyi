@@ -39,8 +39,9 @@ def receive(hub: Hub, timeout: int | None) -> _Asked:
 class Hub:
     """A name at the server's hub: whoever knows the name can send to it, and it to them.
 
-    Nothing leaves before the first call. Listening has a channel of its own, and so has the rest: from another thread
-    the same Hub can send while one listens, and so can a Client.
+    Nothing leaves before the first call. Listening has a channel of its own, which a Hub with a name takes when it is
+    made, and so has the rest: from another thread the same Hub can send while one listens, and so can a Client. Make
+    Hubs and Clients in the same order after each start: no join from before a restart can come late then.
     """
 
     name: str
@@ -72,8 +73,6 @@ class Hub:
         buffersize: int = 4096,
         *,
         device: int | None = None,
-        channel: int | None = None,
-        session: bytes | None = None,
         chunk: int = 1024,
         tcp: bool = False,
     ) -> None:
@@ -87,8 +86,7 @@ class Hub:
         device: this device's id. It has to be the same after a restart, or the name would be another's: so where
             there is neither a serial number (`machine.unique_id()`) nor a device's own key file, as on a PC with the
             shared one, it is asked for: ValueError.
-        host, port, keyfile, buffersize, channel, session, chunk, tcp: as of `Client`. Of the last four leave all but
-            tcp and chunk alone: each of its two links takes a channel in turn.
+        host, port, keyfile, buffersize, chunk, tcp: as of `Client`.
 
         Raises as `Client` does.
         """
