@@ -33,7 +33,7 @@ def away(error):
     join()  # the reason may be Wi-Fi
 
 
-hub = Hub(SERVER, PORT, NAME)
+hub = Hub(SERVER, PORT, NAME, buffersize=256)  # bytes: no longer message is let through to this board
 while True:
     try:
         hub.listen(switch, away)  # for ever, unless the server says no

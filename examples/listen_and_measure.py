@@ -14,7 +14,7 @@ PAUSE = 10  # s after the server said no
 
 interval = INTERVAL
 told = asyncio.Event()  # that there is another interval
-hub = aiohub.Hub(SERVER, PORT, NAME)
+hub = aiohub.Hub(SERVER, PORT, NAME, buffersize=256)  # bytes: no longer message is let through to it
 link = aio.Client(SERVER, PORT)  # for what is no message to somebody, but an action of the server's
 
 

@@ -75,7 +75,9 @@ ERRORS = [
     (("targets", "--key", "none.sec"), 1, "benserver: none.sec: No such file or directory"),
     (("targets", "--server", "port"), 2, "'port' is not PORT or HOST:PORT"),
     (("send", "lamp"), 2, "required: DATA"),
-    (("send", "lamp", "1", "--timeout", "0"), 1, "benserver: timeout: 0 to 360000 s"),
+    (("send", "lamp", "1", "--timeout", "0"), 2, "'0' is not a number of seconds, 0 to 360000"),
+    (("send", "lamp", "1", "--timeout", "inf"), 2, "'inf' is not a number of seconds, 0 to 360000"),
+    (("targets", "--timeout", "soon"), 2, "'soon' is not a number of seconds, 0 to 360000"),
     (("reserve",), 2, "invalid choice: 'reserve'"),
     ((), 2, "required: COMMAND"),
 ]

@@ -559,7 +559,7 @@ class WLAN:
 def hurried(path, folder):
     """A copy that asks the server with a timeout of 1 s, not of 10."""
     text, count = re.subn(
-        r"(?<=\(SERVER, PORT)((, NAME)?)(?=\))", r"\1, timeout=1", (folder / path).read_text()
+        r"(?<=\(SERVER, PORT)((, NAME)?)(?=[,)])", r"\1, timeout=1", (folder / path).read_text()
     )
     assert count
     (folder / path).write_text(text)

@@ -17,6 +17,7 @@ from . import __version__, controller
 from .actions import Action, sender
 from .keys import device_key, device_number, generate_new_secret
 from .server import Server
+from .terminal import plain
 
 PORT = 8585
 
@@ -195,16 +196,9 @@ def _printer(name: str) -> Action:
     def show(*data: Any) -> None:
         asked = sender()
         who = asked.name or f"{asked.device:08x}"
-        print(time.strftime("%H:%M:%S"), who, *map(_plain, (name, *data)), flush=True)
+        print(time.strftime("%H:%M:%S"), who, *map(plain, (name, *data)), flush=True)
 
     return Action(name, show)
-
-
-def _plain(value: Any) -> str:
-    # A board's text moves no cursor, begins no line, and needs nothing that this terminal lacks.
-    text = value if isinstance(value, str) and value.isprintable() else repr(value)
-    encoding = sys.stdout.encoding or "ascii"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _sentence(error: OSError | ValueError) -> str:

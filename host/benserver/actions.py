@@ -167,6 +167,7 @@ class Actions:
 
     async def close(self) -> None:
         """Cancels the coroutines that still run and leaves the worker threads to end by themselves."""
+        await asyncio.sleep(0)  # one that has not begun yet would never be awaited
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -11,7 +11,10 @@ from typing import Any
 from ben import Hub, keys, wire
 from ben.crypto import sha256
 
+from .terminal import plain
+
 TIMEOUT = 10.0  # s
+TIMEOUT_MAX = 360000  # as of a Client
 JSON = 1  # its format on the wire
 ENDED = {"delivered": 0, "not delivered": 1, "unknown": 3}  # exit statuses; 2 is for a wrong command line
 
@@ -46,7 +49,7 @@ def add_commands(
     common.add_argument(
         "--timeout",
         metavar="S",
-        type=float,
+        type=_seconds,
         default=TIMEOUT,
         help=f"seconds to wait, at most ({TIMEOUT:g}); a message waits for its target for three quarters of it",
     )
@@ -67,6 +70,16 @@ def add_commands(
     send.add_argument("data", metavar="DATA", help="JSON, such as '{\"on\": true}', or else a text")
     send.add_argument("--text", action="store_true", help="DATA is a text, even where it could be JSON")
     send.set_defaults(command=_send)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= TIMEOUT_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 to {TIMEOUT_MAX}")
+    return seconds
 
 
 def _targets(args: argparse.Namespace) -> None:
@@ -131,7 +144,9 @@ def _table(targets: list[dict[str, Any]]) -> Iterator[str]:
     rows = [("NAME", "TYPE", "LISTENS", "JOINED", "LAST HEARD")]
     for each in targets:
         here = "yes" if each["here"] else "no"
-        rows.append((each["name"], each["type"], here, _ago(each["joined"]), _ago(each["seen"])))
+        rows.append(
+            (plain(each["name"]), plain(each["type"]), here, _ago(each["joined"]), _ago(each["seen"]))
+        )
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()

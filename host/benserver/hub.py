@@ -6,7 +6,8 @@ docs/hub.md tells what they promise. Times are monotonic seconds, passed in.
 from __future__ import annotations
 
 import os
-from collections import deque
+import re
+from collections import Counter, deque
 from collections.abc import Callable, Container, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,9 +19,13 @@ NAME_MAX = 64  # bytes: as wide as a target is written in the plain dialect
 NAMES_MAX = 4096  # as many as devices; the one not heard for longest makes room
 NAMES_EACH = 8  # of one owner: else a single stolen key could push out everybody else's
 QUEUE_MAX = 16  # messages that wait for one target
-MESSAGES_MAX = 1024  # that wait for all of them
+QUEUE_EACH = 8  # of them of one sender: there is room for another's
+MESSAGES_MAX = 1024  # that wait for all targets
+MESSAGES_EACH = 64  # of them of one sender
 HERE = 12.0  # s since it was heard: who listens asks at least every 7.5 s
 NUMBER_MAX = (1 << 32) - 1  # of messages, which count from 1: 0 is before the first
+
+_ID = re.compile("[0-9a-f]{8}")  # how a device is called that has no name: no name of another's
 
 DELIVERED, NOT_DELIVERED, UNKNOWN = "delivered", "not delivered", "unknown"
 
@@ -29,6 +34,7 @@ DELIVERED, NOT_DELIVERED, UNKNOWN = "delivered", "not delivered", "unknown"
 class Message:
     """What was sent to a target, until its sender has been told what became of it."""
 
+    owner: Hashable  # who sent it
     source: str
     target: Target
     form: int
@@ -79,7 +85,7 @@ class Hub:
         self._devices = devices
         self._senders = senders
         self._targets: dict[str, Target] = {}  # the one heard last is last
-        self._waiting = 0  # messages that no target has been handed yet
+        self._waiting: Counter[Hashable] = Counter()  # messages that no target has been handed yet, by sender
         # Not the same ones after a restart: a receiver knows the last that it had.
         self._number = int.from_bytes(os.urandom(4), "big")
 
@@ -94,18 +100,18 @@ class Hub:
             target.life, target.joined = life, now
         target.kind, target.room = kind, room
 
-    def list(self, now: float, after: str = "") -> list[dict[str, Any]]:
+    def list(self, now: float, after: str = "", most: int | None = None) -> list[dict[str, Any]]:
         """Who has joined, in the order of their names, behind one; times in seconds ago; "here" is who listens."""
+        names = sorted(name for name, each in self._targets.items() if each.life is not None and name > after)
         return [
             {
                 "name": name,
-                "type": target.kind,
+                "type": self._targets[name].kind,
                 "here": self.here(name, now),
-                "joined": round(now - target.joined, 1),
-                "seen": round(now - target.seen, 1),
+                "joined": round(now - self._targets[name].joined, 1),
+                "seen": round(now - self._targets[name].seen, 1),
             }
-            for name, target in sorted(self._targets.items())
-            if target.life is not None and name > after
+            for name in names[:most]
         ]
 
     def here(self, name: str, now: float) -> bool:
@@ -124,18 +130,21 @@ class Hub:
         tell: Callable[[str], None],
     ) -> Message:
         """Takes a message; `tell` hears once what became of it, at `withdraw` at the latest. Refusal."""
-        source = self._source(owner, source, now)
+        known = self._known(owner)
+        self._check_sender(owner, source or known)
         target = self._targets.get(name)
         if target is None or target.life is None:
             raise Refusal(status.REFUSED, f"no such target: {name}")
-        message = Message(source, target, form, data, tell)
+        message = Message(owner, source or known or _id(owner), target, form, data, tell)
         over = len(message.packed()) - target.room
         if over > 0:
             raise Refusal(status.TOO_BIG, f"{over} bytes more than {name} takes")
-        if len(target.queue) >= QUEUE_MAX or self._waiting >= MESSAGES_MAX:
-            raise Refusal(status.REFUSED, f"too many messages wait for {name}")
+        if not target.waiter:
+            self._check_queue(target, owner)
+        if source and source != known:
+            self._claim(owner, source, now)
         target.queue.append(message)
-        self._waiting += 1
+        self._waiting[owner] += 1
         self._answer(target)
         return message
 
@@ -144,7 +153,7 @@ class Hub:
         target = message.target
         if message in target.queue:
             target.queue.remove(message)
-            self._waiting -= 1
+            self._leaves_queue(message)
             message.tell(NOT_DELIVERED)
         elif target.handed is message:
             self._settle(target, UNKNOWN)
@@ -189,45 +198,57 @@ class Hub:
     # Names
 
     def _claim(self, owner: Hashable, name: str, now: float) -> Target:
-        check_name(name)
-        kept = [device for device, each in self._devices.items() if each == name]
+        self._check_owner(owner, name)
         target = self._targets.get(name)
-        if kept and owner not in kept:
-            raise Refusal(status.REFUSED, f"{name} is another device's name")
         if target and target.owner != owner:
-            if not kept:
-                raise Refusal(status.REFUSED, f"{name} is taken")
             self._forget(target)  # of a device that was replaced
             target = None
         if target is None:
-            self._make_room(owner)
+            self._make_room(owner, now)
             target = Target(name, owner, now)
         self._heard(target, now)
         return target
 
-    def _source(self, owner: Hashable, name: str, now: float) -> str:
-        # Who sends, as its target is told.
-        known = self._devices.get(owner, "") if isinstance(owner, int) else ""
-        name = name or known
+    def _check_owner(self, owner: Hashable, name: str) -> None:
+        check_name(name)
+        kept = [device for device, each in self._devices.items() if each == name]
+        if kept and owner not in kept or _ID.fullmatch(name) and name != _id(owner):
+            raise Refusal(status.REFUSED, f"{name} is another device's name")
+        target = self._targets.get(name)
+        if target and target.owner != owner and not kept:
+            raise Refusal(status.REFUSED, f"{name} is taken")
+
+    def _check_sender(self, owner: Hashable, name: str) -> None:
         if self._senders is not None and name not in self._senders:
             raise Refusal(status.REFUSED, f"{name or 'who has no name'} may not send")
         if name:
-            if name != known:
-                self._claim(owner, name, now)
-            return name
-        return f"{owner:08x}" if isinstance(owner, int) else str(owner)
+            self._check_owner(owner, name)
+
+    def _known(self, owner: Hashable) -> str:
+        # What the server calls it, if that can be a name here.
+        known = self._devices.get(owner, "") if isinstance(owner, int) else ""
+        try:
+            check_name(known)
+        except Refusal:
+            return ""
+        return known
 
     def _heard(self, target: Target, now: float) -> None:
         target.seen = now
         self._targets.pop(target.name, None)
         self._targets[target.name] = target
 
-    def _make_room(self, owner: Hashable) -> None:
+    def _make_room(self, owner: Hashable, now: float) -> None:
         own = [target for target in self._targets.values() if target.owner == owner]
         if len(own) >= NAMES_EACH:
-            self._forget(own[0])
+            self._replace(own[0], f"a device has {NAMES_EACH} names, and is using them", now)
         if len(self._targets) >= NAMES_MAX:
-            self._forget(next(iter(self._targets.values())))
+            self._replace(next(iter(self._targets.values())), "no room for another name", now)
+
+    def _replace(self, target: Target, why: str, now: float) -> None:
+        if self.here(target.name, now):  # it would join again, and push out another
+            raise Refusal(status.REFUSED, why)
+        self._forget(target)
 
     def _forget(self, target: Target) -> None:
         self._release(target)
@@ -238,6 +259,18 @@ class Hub:
 
     # Messages
 
+    def _check_queue(self, target: Target, owner: Hashable) -> None:
+        own = sum(message.owner == owner for message in target.queue)
+        if len(target.queue) >= QUEUE_MAX or own >= QUEUE_EACH:
+            raise Refusal(status.REFUSED, f"too many messages wait for {target.name}")
+        if sum(self._waiting.values()) >= MESSAGES_MAX or self._waiting[owner] >= MESSAGES_EACH:
+            raise Refusal(status.REFUSED, "too many messages wait")
+
+    def _leaves_queue(self, message: Message) -> None:
+        self._waiting[message.owner] -= 1
+        if not self._waiting[message.owner]:
+            del self._waiting[message.owner]
+
     def _answer(self, target: Target) -> None:
         # To whoever waits: the message that it was handed already, or the next one.
         while target.waiter and not target.handed and target.queue:
@@ -246,7 +279,7 @@ class Hub:
             self._release(target, target.handed.packed())
 
     def _hand(self, target: Target, message: Message) -> None:
-        self._waiting -= 1
+        self._leaves_queue(message)
         if len(message.packed()) > target.room:  # since it has joined anew
             message.tell(NOT_DELIVERED)
             return
@@ -264,6 +297,10 @@ class Hub:
         message, target.handed = target.handed, None
         if message:
             message.tell(told)
+
+
+def _id(owner: Hashable) -> str:
+    return f"{owner:08x}" if isinstance(owner, int) else str(owner)
 
 
 def check_name(name: str) -> None:

@@ -17,6 +17,7 @@ from .hub import Hub
 RECEIVE_MAX = 60.0  # s that a receive() is kept waiting
 SEND_MAX = 3600.0  # s that a message waits for its target
 PAGE_MAX = 900  # bytes of a part of the list: a datagram's, for boards
+PAGE_LENGTH = 16  # of it, entries: no more would fit
 KIND_MAX = 64  # letters of a type, which people read
 
 
@@ -40,9 +41,9 @@ class HubActions:
             raise Refusal(status.MALFORMED, "that takes a name")
         page: list[dict[str, Any]] = []
         size = 0
-        for each in self._hub.list(time.monotonic(), after):
-            size += len(wire.encode(each)[1])
-            if page and size > PAGE_MAX:
+        for each in self._hub.list(time.monotonic(), after, PAGE_LENGTH):
+            size += len(wire.encode(each)[1]) + 1
+            if page and size > min(PAGE_MAX, self._most - 2):
                 break
             page.append(each)
         return page
@@ -81,7 +82,7 @@ def _layout(text: str) -> Callable[[Callable[[bytes], Any]], Callable[[Any], Any
     return checked
 
 
-@_layout("life (4), room (4), the length of the name (1), name, type")
+@_layout("life (4), room (4), the length of the name (1), name, a type of up to 64 letters")
 def parse_join(data: bytes) -> tuple[str, str, bytes, int]:
     """(name, type, life, bytes of the longest message) of a hub.join; Refusal."""
     name, rest = _text(data, 8)

@@ -58,6 +58,8 @@ class Server:
             raise ValueError("timeout and buffersize are above 0")
         if devices is not None and not all(isinstance(device, int) for device in devices):
             raise ValueError("devices has ids, as int, and their names")
+        if isinstance(senders, str):
+            raise ValueError("senders: a collection of names, not one")
         if plain and not legacy or legacy and tcp is None:
             raise ValueError("the old clients, and names for them in plain, need legacy=True and a TCP port")
         self.actions = Actions()

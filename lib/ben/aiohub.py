@@ -1,14 +1,10 @@
 """The asyncio Hub: the one of ben.hub, with await."""
 
 from asyncio import sleep
-from errno import ETIMEDOUT
 
 from . import hub
 from .aio import Client
-from .crypto import const
 from .message import BenError
-
-_PAUSE = const(1)  # s, as in hub
 
 
 class Hub(hub.Hub):
@@ -22,8 +18,7 @@ class Hub(hub.Hub):
             try:
                 got = await self.receive()
             except OSError as error:
-                if error.args[0] != ETIMEDOUT:
-                    await sleep(_PAUSE)
+                await sleep(0.3)  # as in hub
                 got = away and away(error)
             else:
                 got = callback(*got)

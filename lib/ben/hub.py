@@ -1,6 +1,5 @@
 """The blocking Hub: messages to and from boards behind a router, by way of the server."""
 
-from errno import ETIMEDOUT
 from sys import platform
 
 from . import keys, wire
@@ -9,15 +8,14 @@ from .message import BenError
 from .net import sleep_ms
 
 _WAIT_MAX = const(7500)  # ms that the server keeps a receive() waiting: over TCP until the third copy is due
-_RTO = const(
-    400
-)  # ms before a copy: not of the path, for the answer comes when somebody else has done something
+_RTO = const(400)  # ms before a copy, whatever the path is: the answer waits for somebody else
 _RTO_TCP = const(2000)  # over TCP the third copy ends a connection
-_PAUSE = const(1000)  # ms after an error that comes again at once: a name that cannot be resolved
+_PAUSE = const(300)  # ms after an error, which may come again at once: a name that cannot be resolved
 
 
 def receive(hub, timeout):
     """A generator: yields (action, data) and is sent the result; returns as Hub.receive; timeout in ms."""
+    name = hub.name.encode()
     while True:
         got = False
         if hub.seq is not None:
@@ -26,24 +24,26 @@ def receive(hub, timeout):
                 ms = min(ms, timeout)
                 timeout -= ms
             try:
-                got = yield "hub.receive", hub.token + hub.seq + ms.to_bytes(2, "big") + hub.name.encode()
+                got = yield "hub.receive", hub.token + hub.seq + ms.to_bytes(2, "big") + name
             except BenError as error:
                 if error.status != wire.GONE:
                     raise
                 continue  # a piece of a long message got lost: it is still there
         if got is False:  # the server does not know it (any more)
-            name = hub.name.encode()
-            yield (
-                "hub.join",
-                hub.token + hub.buffersize.to_bytes(4, "big") + bytes((len(name),)) + name + hub.kind,
-            )
+            data = hub.buffersize.to_bytes(4, "big") + bytes((len(name),)) + name + hub.kind
+            yield "hub.join", hub.token + data
             hub.seq = hub.seq or bytes(4)
         elif got:
             size = 6 + got[5]
-            data = wire.decode(got[4], got[size:])
+            try:
+                data = str(got[6:size], "utf-8"), wire.decode(got[4], got[size:])
+            except Exception:
+                # Too much for this board: as after a restart, it does not come again.
+                hub.token, hub.seq = urandom(4), None
+                raise
             if got[:4] != hub.seq:  # else it came once more
                 hub.seq = got[:4]  # with the next request the server may forget it
-                return str(got[6:size], "utf-8"), data
+                return data
         if timeout is not None and timeout <= 0 and got is None:
             return None
 
@@ -93,7 +93,7 @@ class Hub:
 
     def receive(self, timeout=None):
         """(who sent it, data) of the next message, None after timeout seconds; OSError, BenError."""
-        return self._run(receive(self, None if timeout is None else int(timeout * 1000)), True)
+        return self._run(receive(self, None if timeout is None else int(max(0, timeout) * 1000)), True)
 
     def listen(self, callback, away=None):
         """Calls callback(who, data) for each message, away(error) where the server gave no answer."""
@@ -101,8 +101,7 @@ class Hub:
             try:
                 got = self.receive()
             except OSError as error:
-                if error.args[0] != ETIMEDOUT:
-                    sleep_ms(_PAUSE)
+                sleep_ms(_PAUSE)
                 if away:
                     away(error)
             else:

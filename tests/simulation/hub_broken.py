@@ -67,17 +67,22 @@ RULES = {
     "not delivered though it was handed": [
         (Hub, "withdraw", "self._settle(target, UNKNOWN)", "self._settle(target, NOT_DELIVERED)")
     ],
-    "room not given back": [(Hub, "withdraw", "self._waiting -= 1", "pass")],
-    "room not given back at hand-over": [(Hub, "_hand", "self._waiting -= 1", "pass")],
+    "room not given back": [(Hub, "withdraw", "self._leaves_queue(message)", "pass")],
+    "room not given back at hand-over": [(Hub, "_hand", "self._leaves_queue(message)", "pass")],
     "who waits is not answered": [(Hub, "send", "self._answer(target)", "pass")],
     "a number for all": [(Hub, "_hand", "self._number % NUMBER_MAX + 1", "7")],
     "numbers from 1": [(Hub, "__init__", 'int.from_bytes(os.urandom(4), "big")', "0")],
     # the server: names
-    "a name is whose asks last": [(Hub, "_claim", "if not kept:", "if False:")],
-    "kept names are anybody's": [(Hub, "_claim", "if kept and owner not in kept:", "if False:")],
+    "a name is whose asks last": [
+        (Hub, "_check_owner", "target and target.owner != owner and not kept", "False")
+    ],
+    "kept names are anybody's": [(Hub, "_check_owner", "kept and owner not in kept or", "")],
     "who receives is not looked at": [(Hub, "receive", "target and target.owner != owner", "False")],
-    "who sends is not looked at": [(Hub, "_source", "self._claim(owner, name, now)", "pass")],
-    "anybody may send": [(Hub, "_source", "name not in self._senders", "False")],
+    "who sends is not looked at": [
+        (Hub, "_check_sender", "self._check_owner(owner, name)", "pass"),
+        (Hub, "send", "self._claim(owner, source, now)", "pass"),
+    ],
+    "anybody may send": [(Hub, "_check_sender", "name not in self._senders", "False")],
     "the life is not looked at": [(Hub, "receive", "target.life != life", "False")],
     "waits for ever": [(hub_actions, "_until", "(seconds, give_up)", "(1e6, give_up)")],
     "no life after a drop": [(Hub, "_forget", "del self._targets[target.name]", "target.life = bytes(4)")],

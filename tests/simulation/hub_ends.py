@@ -17,7 +17,7 @@ from .hub_loop import Loop
 from .world import Broken
 
 SOON = 0.001  # s
-PAUSE = 1  # s after an error, as Hub.listen makes
+PAUSE = 0.3  # s after an error, as Hub.listen makes
 
 
 @dataclass

@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 
 from . import hub as hub
 from .aio import Client as Client
-from .crypto import const as const
 from .message import BenError as BenError
 
 class Hub(hub.Hub):

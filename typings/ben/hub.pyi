@@ -95,7 +95,8 @@ class Hub:
         """Who has joined, in the order of their names.
 
         Each is a dict: "name" and "type" (str), "here" (bool: it was heard within 12 s, as who listens is), "joined"
-        and "seen" (float: seconds since it joined, and since it was heard). Raises as `Client.send`.
+        and "seen" (float: seconds since it joined, and since it was heard). They come in pages of up to 900 bytes, for
+        which buffersize has to do. Raises as `Client.send`.
         """
 
     def send(self, target: str, data: Any) -> None:
@@ -122,10 +123,11 @@ class Hub:
 
         who: the sender's name, or the 8 hex digits of its device where it has none; "|plain|" for a client without a
             key, of those that a server lets in on request.
-        timeout: None waits for ever; 0 only looks.
+        timeout: None waits for ever; 0 or less only looks.
 
         Raises OSError(ETIMEDOUT, ...) where the server gave no answer within the link's timeout; nothing is lost by
         that. BenError with status 8: the name is another's, or was joined again elsewhere; 2: this server has no hub.
+        MemoryError, ValueError: a message that this board cannot take; it does not come again, its sender hears "unknown".
         """
 
     def listen(
@@ -133,8 +135,8 @@ class Hub:
     ) -> NoReturn:
         """Calls callback(who, data) for each message, for ever.
 
-        Where the server gives no answer it goes on; away(error), if there is one, is called each time, to join Wi-Fi
-        again perhaps. What a callback raises ends it, and so does a BenError, as of
+        Where the server gives no answer it goes on after 0.3 s; away(error), if there is one, is called each time, to
+        join Wi-Fi again perhaps. What a callback raises ends it, and so does a BenError, as of
         `receive()`. A message whose callback raised has been had: it does not come again.
         """
 
