@@ -58,6 +58,7 @@ def test_a_message_is_handed_again_until_it_is_named(relay):
     assert relay.told == {b"one": "delivered"} and second != first
     assert relay.asks(after=first) == second, "to name one that was named already changes nothing"
     assert relay.asks(after=second) is None and relay.told[b"two"] == "delivered"
+    assert not relay._waiting
     assert [answer[-3:] for answer in relay.answers] == [b"one"] * 3 + [b"two"] * 2
 
 

@@ -14,8 +14,6 @@ from .hub_ends import Program
 from .requests import number_of
 from .world import Broken
 
-FOREIGN = ("is taken", "another device's", "may not send")  # in refusals of who sends
-
 
 @dataclass
 class Sent:
@@ -237,7 +235,7 @@ class HubPromises:
             self._answered(number, parse_receive(data)[0], outcome.value)
         elif action == "hub.send":
             _, source, target, _, _ = parse_send(data)
-            if source and not any(each in str(outcome.value) for each in FOREIGN):
+            if source and granted:  # what is refused takes no name
                 self._holds(number, source)
             if "no such target" in str(outcome.value) and target in self._joined and self.firm:
                 raise Broken(f"{target} has joined, and is no such target")
