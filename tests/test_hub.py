@@ -36,7 +36,7 @@ LISTENS = """
 async def main():
     port, device, name, tcp, timeout = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4] == "tcp", sys.argv[5]
     hub = Hub("127.0.0.1", port, name, "test", float(timeout), device=device, tcp=tcp)
-    def told(who, data):
+    async def told(who, data):
         print("%s: %r" % (who, data))
         if data == "end":
             raise KeyboardInterrupt
@@ -493,6 +493,22 @@ print(next(steps)[1][4:8])
 print(steps.send(False)[0])
 print(steps.send(None)[1][4:8])
 print(steps.throw(BenError(5, "gone"))[0])
+print(steps.send(b"\0\0\0\7\3\4desktext")[0], "once more")
+try:
+    steps.send(b"\0\0\0\x08\3\4desk\xff")
+except ValueError:
+    print(hub.seq, hub.token != data[:4])
+steps = receive(hub, None)
+next(steps)
+steps.send(None)
+try:
+    steps.throw(BenError(8, "no"))
+except BenError as error:
+    print(error.text)
+try:
+    next(outbox.send(hub, "x" * 65, 1))
+except ValueError as error:
+    print(error)
 for error in OSError(ETIMEDOUT, "maybe"), OSError(ETIMEDOUT, "not run"), BenError(1, "x"), BenError(5, "x"), \
         BenError(8, "no"), OSError(2):
     steps = outbox.send(hub, "lamp", 1)
@@ -505,7 +521,7 @@ for error in OSError(ETIMEDOUT, "maybe"), OSError(ETIMEDOUT, "not run"), BenErro
 
 
 def test_the_rules_of_a_board(board, tmp_path):
-    """A wait below the time of three copies, the last number also after it joined again, and what it is told."""
+    """How long it waits, which number it names, what it makes of what it cannot read, what a sender is told."""
     generate_new_secret(tmp_path / "key.sec")
     assert board.run(RULES).splitlines() == [
         "hub.join",
@@ -515,6 +531,10 @@ def test_the_rules_of_a_board(board, tmp_path):
         "hub.join",
         "b'\\x00\\x00\\x00\\x07'",
         "hub.receive",
+        "hub.receive once more",
+        "None True",
+        "no",
+        "a name has 1 to 64 bytes",
         *("unknown", "not delivered", "unknown", "unknown", "no", "2"),
     ]
 
