@@ -63,7 +63,7 @@ class Listener:
     """A board that listens, as a process, whose lines are read as they come."""
 
     def __init__(self, board, driver, port, name, device, transport="udp", timeout=10):
-        path = board.folder / f"listens {driver}.py"
+        path = board.folder / f"listens {device}.py"  # its own: to write one empties it for a moment
         path.write_text(script(driver))
         self.name = name
         self.process = board.start(path, port, device, name, transport, timeout)
