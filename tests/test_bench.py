@@ -34,9 +34,7 @@ def test_the_tables_of_the_link():
 def test_the_tables_of_the_hub():
     rows = rows_of("hub", 4)
     assert all(float(rows[name]) > 0 for name in ("directly", "8", "blocking, .py")), rows
-    assert 45000 < float(rows["both 25 ms from the server"]) < 500000, (
-        "half of one way there, and half of another"
-    )
+    assert float(rows["both 25 ms from the server"]) > 45000, "half of one way there, and half of another"
 
 
 def test_a_bench_that_is_none_is_refused():

@@ -717,7 +717,7 @@ def test_a_board_that_starts_anew_with_a_message_in_hand(host, controller, tmp_p
     assert before.receive() == ("desk", 1)
     after = Hub(LOCAL, host.port, "lamp", keyfile=key, device=BOARD)
     assert after.receive(0) is None, "it does not come again"
-    assert told.get(timeout=1) == (ETIMEDOUT, "unknown")
+    assert told.get(timeout=5) == (ETIMEDOUT, "unknown"), "before its time is over"
     before.close()
     after.close()
 
