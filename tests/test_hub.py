@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from errno import ETIMEDOUT
 
 import pytest
@@ -441,7 +441,8 @@ def test_nothing_waits_for_ever(host, controller, tmp_path, monkeypatch):
     assert lamp.receive(0) is None
     assert fails(patient.send, "lamp", 1) == (ETIMEDOUT, "not delivered")
     asked = host.datagrams
-    assert lamp.receive(1) is None and host.datagrams == asked + 1, "it waited for less than the copy takes"
+    assert lamp.receive(5) is None
+    assert host.datagrams - asked < 4, "it had its answer before a third copy was due"
     for each in lamp, patient:
         each.close()
 
@@ -451,10 +452,9 @@ def test_what_is_too_much_for_a_board_does_not_come_again(small_board, host, con
     joined(controller, "lamp")
     assert fails(controller.send, "lamp", [[]] * 1300) == (ETIMEDOUT, "unknown")
     controller.send("lamp", "small")
-    with pytest.raises(OSError):
-        Hub(LOCAL, host.port, "desk", timeout=0.4, keyfile=small_board.folder / "key.sec", device=1).send(
-            "lamp", "end"
-        )
+    key = small_board.folder / "key.sec"
+    with closing(Hub(LOCAL, host.port, timeout=0.4, keyfile=key, device=2)) as hasty, pytest.raises(OSError):
+        hasty.send("lamp", "end")
     out, error = lamp.communicate(timeout=PATIENCE)
     assert out.split() == ["MemoryError", "small", "end"], error
 
