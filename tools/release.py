@@ -86,7 +86,8 @@ def compile_module(compiler, target, source, folder):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     # The name of its source stands in every .mpy, for tracebacks. "wire" takes no heap: importing it needs that, too.
     # -O3 leaves out line numbers, half a kilobyte of flash and of heap; ben has no assert for it to drop.
-    name = os.path.splitext(target.split("/", 1)[-1])[0]
+    # "coap/server" would: nothing else is called so.
+    name = os.path.splitext(os.path.basename(target))[0]
     command = [*compiler, "-O3", "-s", name, "-o", path, os.path.join(ROOT, source)]
     try:
         done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)

@@ -17,7 +17,9 @@ def install(board, key, compiled, folder):
     with open(os.path.join(tree, "package.json")) as file:
         files = [(os.path.join(tree, source), target) for target, source in json.load(file)["urls"]]
     files += [(key, "key.sec"), (make_wrong_key(folder), "wrong.sec")]
-    words = ["resume", "fs", "mkdir", ":" + FOLDER, "+", "fs", "mkdir", f":{FOLDER}/ben"]
+    words = ["resume", "fs", "mkdir", ":" + FOLDER]
+    for inner in sorted({os.path.dirname(target) for _, target in files} - {""}):  # an outer one first
+        words += ["+", "fs", "mkdir", f":{FOLDER}/{inner}"]
     for path, target in files:
         words += ["+", "fs", "cp", path, f":{FOLDER}/{target}"]
     status, output = board.mpremote(*words, timeout=3 * PATIENCE)

@@ -13,6 +13,8 @@ The same package runs on MicroPython and on CPython. A name is loaded when it is
 - `aiohub`: the module with the same for asyncio, `aiohub.Hub`;
 - `BenError`: what `send()` raises when the server says no.
 
+`ben.coap` is a package of its own: CoAP, for peers that speak a standard.
+
 Any other name is looked for among the modules of the package, such as `ben.wire`. AttributeError if there is
 none.
 

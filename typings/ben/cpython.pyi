@@ -33,6 +33,9 @@ def dumps(value: Any, separators: tuple[str, str]) -> str:
 def loads(text: str) -> Any:
     """json.loads; ValueError also for what is nested deeper than Python goes."""
 
+def mem_free() -> int:
+    """Bytes: more than anybody asks for. On a board, gc.mem_free()."""
+
 def collect() -> None:
     """Nothing. A board collects its garbage before each `send()`, gc.collect(), to have room in one piece."""
 

@@ -1,0 +1,103 @@
+"""An endpoint with a task of its own, for asyncio."""
+
+import asyncio
+
+from .message import const
+from .net import Endpoint as Blocking
+from .net import collect
+
+try:
+    from asyncio import core
+
+    def _read(sock):
+        yield core._io_queue.queue_read(sock)  # a queue of streams, but it wakes for any socket
+
+    def running():
+        """What is another one in another loop."""
+        return core._task_queue
+
+    async def ready(sock, ms, _):
+        """True when there is something to read, False after ms milliseconds."""
+        try:
+            await asyncio.wait_for_ms(_read(sock), ms)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+except ImportError:
+    from ..cpython import ready, running
+
+_LONG = const(60000)  # ms without anything to do
+_PAUSE = const(20)  # ms between two looks at an object that cannot be waited for
+
+
+class Endpoint(Blocking):
+    """A socket and its message layer, moved on by a task of its own while anything is under way."""
+
+    _loop = None
+
+    def enter(self):
+        """Makes it ready for the loop that runs: what an earlier one left never ends."""
+        if self._loop is not running():
+            self._loop = running()
+            self._task = None
+            self._at_work = False  # the task, just now
+            self._waiting = []  # (exchange, Event)
+
+    def move(self):
+        """Has the task do what is due now, where it may be waiting for something later."""
+        if not self._at_work:
+            if self._task:
+                self._task.cancel()
+            self._failed = None
+            self._task = asyncio.create_task(self._move())
+
+    async def wait(self, exchange):
+        """Until something has come of an exchange."""
+        entry = exchange, asyncio.Event()
+        self._waiting.append(entry)
+        try:
+            await entry[1].wait()
+            if self._failed:
+                raise self._failed
+        finally:
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+
+    async def _move(self):
+        try:
+            came = None
+            while True:
+                wait = self._work(came)
+                if wait is None and not self._waiting:
+                    break
+                wait = _LONG if wait is None else wait
+                came = None
+                if self.socket.poll and not await ready(self.socket.socket, wait, False):
+                    continue
+                came = self.socket.recv(0)
+                if not came:  # an error, which may come again at once, or an object that cannot be waited for
+                    await asyncio.sleep(min(wait, _PAUSE) / 1000)
+        except Exception as error:  # for those who wait, and not for a task that nobody asks
+            self._failed = error
+            self._wake(True)
+        self._task = None
+
+    def _work(self, came):
+        self._at_work = True
+        try:
+            if came:
+                self.receive(*came)
+            wait = self.tick()
+        finally:
+            self._at_work = False
+        self._wake(False)
+        if self.tight:  # as in step()
+            collect()
+        return wait
+
+    def _wake(self, all):
+        for entry in list(self._waiting):
+            if all or entry[0].over or entry[0].reply:
+                self._waiting.remove(entry)
+                entry[1].set()

@@ -1,0 +1,49 @@
+"""The asyncio server."""
+
+import asyncio
+
+from .aioendpoint import Endpoint
+from .server import Server as Blocking
+
+
+class _Forever:
+    reply = over = None
+
+
+class Server(Blocking):
+    """Resources at a UDP port, for one loop; handlers may be coroutines."""
+
+    Endpoint = Endpoint
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.resources.spawn = self._spawn
+        self._tasks = []  # CPython's loop does not hold them
+
+    async def run(self):
+        """Serves until it is cancelled."""
+        while True:
+            self.endpoint.enter()
+            self.endpoint.move()
+            try:
+                await self.endpoint.wait(_Forever())
+            except MemoryError:  # what strangers sent may have taken it
+                if not self.resources.spare():
+                    raise
+
+    def flush(self):
+        """Sends what is to go out."""
+        self.endpoint.move()
+
+    def _spawn(self, request, awaitable):
+        self._tasks.append(asyncio.create_task(self._finish(request, awaitable)))
+
+    async def _finish(self, request, awaitable):
+        try:
+            result = await awaitable
+        except Exception as error:
+            self.resources.fail(request, error)
+        else:
+            self.resources.finish(request, result)
+        self.flush()
+        self._tasks = [task for task in self._tasks if not task.done()]

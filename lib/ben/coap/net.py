@@ -1,0 +1,145 @@
+"""The socket of a CoAP endpoint, with the message layer at it, and addresses as this port's sockets take them."""
+
+import select
+import socket
+
+try:
+    from gc import collect, mem_free
+    from time import sleep_ms, ticks_diff, ticks_ms
+except ImportError:
+    from ..cpython import collect, mem_free, sleep_ms, ticks_diff, ticks_ms  # noqa: F401
+
+from .layer import Layer
+from .message import LIMIT, const
+
+_PAUSE = const(20)  # ms after an error, which may come again at once
+_SHORT = const(256)  # bytes of a message where there is no room for more
+_ROOM = const(100000)  # bytes: with more free at the start, garbage is nobody's concern but the collector's
+_NAMES = const(8)  # addresses kept
+_IDS = const(60000)  # message ids, of which a peer may remember each for 247 s: another port has new ones
+
+
+def resolve(host, port):
+    """(family, address) of a host; IPv4 where a name has both. OSError."""
+    found = socket.getaddrinfo(host, port)
+    for each in found:
+        if each[0] == socket.AF_INET:
+            break
+    else:
+        each = found[0]
+    address = each[-1]
+    return each[0], address if isinstance(address, tuple) else bytes(address)
+
+
+class Socket:
+    """A UDP socket at any port, opened when first used; an error counts as a lost datagram."""
+
+    socket = poll = family = None
+
+    def __init__(self):
+        self._peers = {}
+
+    def open(self, family):
+        """Opens it for addresses of one family."""
+        self.close()
+        self.family = family
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
+        self.poll = select.poll()
+        self.poll.register(self.socket, select.POLLIN)
+
+    def peer(self, host, port):
+        """The address of a host; OSError for a name that is not found."""
+        name = host, port
+        if name not in self._peers:
+            if len(self._peers) == _NAMES:
+                self._peers.clear()
+            # Once: getaddrinfo blocks, on a board without Wi-Fi for ever, and a name server may be gone later.
+            self._peers[name] = resolve(host, port)
+            collect()  # of what it left, so that what follows leaves whole what is free
+        family, address = self._peers[name]
+        if not self.socket or self.family != family:
+            self.open(family)
+        return address
+
+    def send(self, datagram, peer):
+        """Sends one datagram."""
+        try:
+            self.socket.sendto(datagram, peer)
+        except OSError:  # Wi-Fi away, buffers full: a copy follows
+            pass
+
+    def recv(self, ms):
+        """(datagram, peer), None for a datagram that was cut, within ms, for ever with -1; or None."""
+        try:
+            if not self.poll.poll(ms):
+                return None
+            try:
+                return self.socket.recvfrom(LIMIT + 1)  # one that is too long shows itself by the last byte
+            except MemoryError:
+                collect()
+            if not self.poll.poll(0):  # taken from the socket all the same, and lost
+                return None
+            came = self.socket.recvfrom(_SHORT)
+            return came if len(came[0]) < _SHORT else (None, came[1])
+        except OSError:
+            sleep_ms(ms and _PAUSE)
+
+    def close(self):
+        """Closes it; what is sent next leaves from another port."""
+        if self.socket:
+            self.socket.close()
+        self.socket = self.poll = None
+
+
+class Endpoint:
+    """A socket and its message layer; client and server may share one."""
+
+    def __init__(self, socket=None):
+        self.layer = Layer()
+        self.socket = socket or Socket()
+        self.tight = mem_free() < _ROOM
+        self._ticks = ticks_ms()
+
+    def peer(self, host, port):
+        """The address of a host; OSError for a name that is not found."""
+        if self.layer.ids > _IDS and not self.layer.exchanges:
+            self.layer.ids = 0
+            self.socket.close()
+        return self.socket.peer(host, port)
+
+    def _look(self):
+        # At the clock.
+        ticks = ticks_ms()
+        self.layer.now += max(0, ticks_diff(ticks, self._ticks))  # below 0 after days without a call
+        self._ticks = ticks
+
+    def receive(self, datagram, peer):
+        """Hands on what came, and sends what follows."""
+        self._look()  # it may have been waited for for long
+        self.layer.receive(datagram, peer)
+        self._flush()
+
+    def tick(self):
+        """Sends what is due; returns the ms until there is more to do, or None."""
+        self._look()
+        wait = self.layer.tick()
+        self._flush()
+        return wait
+
+    def _flush(self):
+        while self.layer.out:
+            self.socket.send(*self.layer.out.pop(0))
+
+    def step(self, ms=None):
+        """Waits for one datagram, until something is due, or at most so many ms; True where one came."""
+        wait = self.tick()
+        if (
+            self.tight
+        ):  # while there is nothing to do, so that what is kept of the next one goes into the holes
+            collect()
+        if wait is None or ms is not None and ms < wait:
+            wait = ms
+        came = self.socket.recv(-1 if wait is None else wait)
+        if came:
+            self.receive(*came)
+        return came is not None
