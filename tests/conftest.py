@@ -12,6 +12,21 @@ os.environ["PYTHONPATH"] = os.pathsep.join(str(ROOT / name) for name in ("lib", 
 RUNTIMES = ("cpython", "micropython-64", "micropython-32")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--soak", action="store_true", help="run the tests that take minutes, too")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "soak: takes minutes, and runs with --soak only")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--soak"):
+        for item in items:
+            if item.get_closest_marker("soak"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes: --soak"))
+
+
 @pytest.fixture(params=RUNTIMES)
 def board(request, tmp_path):
     """A board for each runtime of the device code: in its folder scripts run, and lie their files."""
@@ -99,3 +114,21 @@ def in_folder(tmp_path):
     os.chdir(tmp_path)
     yield tmp_path
     os.chdir(before)
+
+
+@pytest.fixture
+def aiocoap_server():
+    """A CoAP server of aiocoap's, with the resources of coap_site.py."""
+    from peers import AiocoapServer  # here, for its import takes a while
+
+    with AiocoapServer() as server:
+        yield server
+
+
+@pytest.fixture
+def libcoap_server():
+    """libcoap's example server."""
+    from peers import LibcoapServer
+
+    with LibcoapServer() as server:
+        yield server
