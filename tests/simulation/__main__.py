@@ -4,13 +4,14 @@ import argparse
 import sys
 import time
 
-from . import hub, play, search
+from . import coap, hub, play, search
 from .world import Broken
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m simulation", description=__doc__)
     parser.add_argument("--hub", action="store_true", help="instead of the link alone, the hub on top of it")
+    parser.add_argument("--coap", action="store_true", help="instead of the link, CoAP")
     parser.add_argument("--seed", type=int, default=0, help="the first schedule's (0); the next has the next")
     parser.add_argument(
         "--sends", type=int, default=10000, help="ends with the schedule that reaches them (10000)"
@@ -19,7 +20,8 @@ def main(arguments=None):
     parser.add_argument(
         "--only",
         metavar="LIST",
-        help=f"of faults, with commas: {', '.join(play.FAULTS)}, or {play.NONE}; with --hub: {', '.join(hub.FAULTS)}",
+        help=f"of faults, with commas: {', '.join(play.FAULTS)}, or {play.NONE}; with --hub: {', '.join(hub.FAULTS)};"
+        f" with --coap: {', '.join(coap.FAULTS)}",
     )
     parser.add_argument(
         "--real", action="store_true", help="with AES and HMAC instead of their quick stand-ins"
@@ -49,7 +51,7 @@ def _play(options):
         return {}
     if options.search is not None:
         return search.search(options.search, options.every)
-    plays = hub if options.hub else play
+    plays = hub if options.hub else coap if options.coap else play
     only = plays.FAULTS
     if options.only:
         only = tuple(fault for fault in options.only.split(",") if fault != play.NONE)

@@ -99,7 +99,7 @@ class Network:
             return datagram[: chance.randrange(len(datagram))]
         if way == 2:
             return datagram + chance.choice(self._recorded)[0]
-        return datagram[:32] + chance.randbytes(len(datagram) - 32)
+        return datagram[:32] + chance.randbytes(max(0, len(datagram) - 32))
 
     # The stranger
 
