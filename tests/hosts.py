@@ -1,5 +1,6 @@
 """Servers for the tests: in a thread of this process, or a process of their own."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -55,6 +56,10 @@ class Host:
     def tcp(self):
         return self.server.tcp
 
+    @property
+    def coap(self):
+        return self.server.coap
+
     def __enter__(self):
         self._thread = threading.Thread(target=self.server.start, daemon=True)
         self._thread.start()
@@ -92,7 +97,15 @@ class ServeProcess:
     @property
     def tcp(self):
         """Its TCP port, where it was told --tcp."""
-        return int(self.greeting.split()[7])
+        return self._port_for("TCP")
+
+    @property
+    def coap(self):
+        """Its CoAP port, where it was told --coap."""
+        return self._port_for("CoAP")
+
+    def _port_for(self, kind):
+        return int(re.search(rf"(\d+) \({kind}\)", self.greeting)[1])
 
     def __enter__(self):
         return self

@@ -28,7 +28,7 @@ def test_help_names_every_command(tmp_path):
     for command in ("keygen", "device-key", "targets", "send", "serve"):
         status, text = benserver(tmp_path, command, "--help")
         assert status == 0 and text.startswith("usage: python -m benserver " + command)
-    assert "--udp [HOST:]PORT" in text and "--tcp [HOST:]PORT" in text
+    assert all(f"--{transport} [HOST:]PORT" in text for transport in ("udp", "tcp", "coap"))
 
 
 def test_keygen_and_device_key(tmp_path):
@@ -66,6 +66,13 @@ ERRORS = [
         1,
         "benserver: --udp and --tcp have one HOST: --udp 127.0.0.1:8585, too",
     ),
+    (("serve", "--coap", "port"), 2, "'port' is not PORT or HOST:PORT"),
+    (("serve", "--coap", "65536"), 2, "'65536' is not PORT or HOST:PORT"),
+    (
+        ("serve", "--coap", "127.0.0.1:1"),
+        1,
+        "benserver: --udp and --coap have one HOST: --udp 127.0.0.1:8585, too",
+    ),
     (("serve", "--actions", "none.py"), 1, "none.py"),
     (("serve", "--actions", "bad.sec"), 1, "bad.sec does not define actions(server)"),
     (("serve", "--device", "5"), 2, "a device is written as 8 hex digits, not '5'"),
@@ -93,12 +100,14 @@ def test_errors_are_one_clear_sentence(tmp_path, arguments, status, sentence):
 
 
 def test_a_port_in_use(tmp_path):
-    with Host(tmp_path / "key.sec") as host:
+    with Host(tmp_path / "key.sec", coap=0) as host:
         udp = benserver(tmp_path, "serve", "--udp", f"127.0.0.1:{host.port}", "--tcp", "0")
         tcp = benserver(tmp_path, "serve", "--udp", "127.0.0.1:0", "--tcp", host.tcp)
+        coap = benserver(tmp_path, "serve", "--udp", "127.0.0.1:0", "--coap", host.coap)
     why = "Address already in use"
     assert udp == (1, f"benserver: cannot listen on 127.0.0.1 port {host.port} (UDP): {why}")
     assert tcp == (1, f"benserver: cannot listen on 127.0.0.1 port {host.tcp} (TCP): {why}")
+    assert coap == (1, f"benserver: cannot listen on 127.0.0.1 port {host.coap} (CoAP): {why}")
 
 
 SEND = """

@@ -20,6 +20,7 @@ from .server import Server
 from .terminal import plain
 
 PORT = 8585
+ANY = "0.0.0.0"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,6 +79,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="[HOST:]PORT",
         type=_address,
         help="where to listen for TCP as well (default: nowhere); HOST is that of --udp",
+    )
+    serve.add_argument(
+        "--coap",
+        metavar="[HOST:]PORT",
+        type=_address,
+        help="where to let in CoAP, which no key protects (default: nowhere; its port is 5683 by custom); "
+        "HOST is that of --udp",
     )
     serve.add_argument(
         "--key", metavar="FILE", default="key.sec", help="the shared key file (default key.sec)"
@@ -157,32 +165,46 @@ def _device_key(args: argparse.Namespace) -> None:
 
 
 def _serve(args: argparse.Namespace) -> None:
-    host, port = args.udp
-    tcp_host, tcp = args.tcp or ("", None)
-    if tcp_host not in ("", host):
-        raise ValueError(f"--udp and --tcp have one HOST: --udp {tcp_host}:{port}, too")
-    host = host or "0.0.0.0"
-    server = Server(
-        host,
-        port,
-        args.key,
-        devices=dict(args.device) if args.device else None,
-        tcp=tcp,
-        senders=set(args.sender) if args.sender else None,
-        legacy=args.legacy,
-        plain=args.plain,
-    )
+    host, _ = args.udp
+    server = _server(args)
     if args.actions:
         _load(args.actions)(server)
     else:
-        server.actions.fallback = _printer
+        server.actions.fallback = functools.partial(_printer, insecure=server.coap is not None)
 
     def greet() -> None:
-        and_tcp = "" if server.tcp is None else f" and {server.tcp} (TCP)"
-        print(f"listening on {host} port {server.port} (UDP){and_tcp}; Ctrl-C ends it", flush=True)
+        ports = {"UDP": server.port, "TCP": server.tcp, "CoAP": server.coap}
+        each = [f"{port} ({kind})" for kind, port in ports.items() if port is not None]
+        all_of_them = " and ".join(filter(None, (", ".join(each[:-1]), each[-1])))
+        print(f"listening on {host or ANY} port {all_of_them}; Ctrl-C ends it", flush=True)
 
     server.on_listening = greet
     server.start()
+
+
+def _server(args: argparse.Namespace) -> Server:
+    host, port = args.udp
+    try:
+        return Server(
+            host or ANY,
+            port,
+            args.key,
+            devices=dict(args.device) if args.device else None,
+            tcp=_other_port(args, "tcp"),
+            coap=_other_port(args, "coap"),
+            senders=set(args.sender) if args.sender else None,
+            legacy=args.legacy,
+            plain=args.plain,
+        )
+    except ImportError as error:
+        raise ValueError(str(error)) from None
+
+
+def _other_port(args: argparse.Namespace, option: str) -> int | None:
+    host, port = getattr(args, option) or ("", None)
+    if host not in ("", args.udp[0]):
+        raise ValueError(f"--udp and --{option} have one HOST: --udp {host}:{args.udp[1]}, too")
+    return port
 
 
 def _load(file: str) -> Callable[[Server], None]:
@@ -192,13 +214,13 @@ def _load(file: str) -> Callable[[Server], None]:
     return actions  # type: ignore[no-any-return]
 
 
-def _printer(name: str) -> Action:
+def _printer(name: str, insecure: bool) -> Action:
     def show(*data: Any) -> None:
         asked = sender()
-        who = asked.name or f"{asked.device:08x}"
+        who = asked.address if asked.device is None else asked.name or f"{asked.device:08x}"
         print(time.strftime("%H:%M:%S"), who, *map(plain, (name, *data)), flush=True)
 
-    return Action(name, show)
+    return Action(name, show, insecure=insecure)
 
 
 def _sentence(error: OSError | ValueError) -> str:

@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ben import wire
+
 from . import status
 
 log = logging.getLogger("benserver")
@@ -45,10 +47,21 @@ def sender() -> Sender:
 
 
 class Outcome(NamedTuple):
-    """What became of an action: a status of ben.wire, and its value or, refused or failed, a text."""
+    """What became of an action: a status, and its value or, refused or failed, a text."""
 
     status: int
     value: Any
+
+    def encoded(self, most: int) -> tuple[int, int, bytes]:
+        """Status, format and bytes of a reply; GONE where the result is over `most` bytes, or cannot be sent."""
+        try:
+            form, data = (wire.NONE, b"") if self.value is None else wire.encode(self.value)
+            data = bytes(data)
+        except Exception:  # what a handler returns may do anything
+            return Outcome(status.GONE, "its result cannot be encoded").encoded(most)
+        if self.status == status.OK and len(data) > most:
+            return Outcome(status.GONE, f"its result is over {most} bytes").encoded(most)
+        return self.status, form, data
 
 
 class Refusal(Exception):
@@ -96,6 +109,10 @@ class Actions:
         """How many seconds old the session of a request for this action may be; 0 for any age."""
         action = self._actions.get(name) if name else None
         return action.fresh if action else 0
+
+    def insecure(self) -> list[str]:
+        """The names of those that no key protects."""
+        return sorted(action.name for action in self._actions.values() if action.insecure)
 
     def find(self, name: str, secure: bool) -> Action:
         """The action of this name; Refusal where there is none, or none that this door reaches."""

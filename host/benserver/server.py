@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Container, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .actions import Action, Actions
 from .hub import Hub
@@ -20,9 +20,12 @@ from .sessions import Sessions
 from .tcp import Tcp
 from .udp import Udp
 
+if TYPE_CHECKING:
+    from .coap import Coap
+
 
 class Server:
-    """Listens for boards on a UDP port, and on a TCP port where one is named.
+    """Listens for boards on a UDP port, and on a TCP port and for CoAP where they are named.
 
     localip: the address to listen on, "0.0.0.0" for every one; port: 0 takes a free one, which `.port` names.
     keyfile: the shared key file; OSError where it cannot be read, ValueError where it is none.
@@ -30,6 +33,8 @@ class Server:
     buffersize: most bytes of data in a request or a reply.
     devices: {id: name} of the only boards that are answered; without it every board that has the key.
     tcp: a TCP port to listen on, too; 0 takes a free one, which `.tcp` then names.
+    coap: a UDP port to speak CoAP on, which no key protects: it reaches actions that were added with
+        insecure=True, and no others. 0 takes a free one, which `.coap` then names. It needs aiocoap.
     senders: the names that may send to others through the hub; without it everybody may. A name says little unless
         `devices` tells whose it is.
     legacy: also lets in, over TCP, the clients of Client-server-python, whom no key protects and nobody knows.
@@ -47,11 +52,12 @@ class Server:
         *,
         devices: Mapping[int, str] | None = None,
         tcp: int | None = None,
+        coap: int | None = None,
         senders: Container[str] | None = None,
         legacy: bool = False,
         plain: Collection[str] = (),
     ) -> None:
-        for each in (port, tcp or 0):
+        for each in (port, tcp or 0, coap or 0):
             if not 0 <= each <= 65535:
                 raise ValueError(f"a port is 0 to 65535, not {each!r}")
         if timeout <= 0 or buffersize <= 0:
@@ -65,6 +71,7 @@ class Server:
         self.actions = Actions()
         self.port = port
         self.tcp = tcp
+        self.coap = coap
         self.listening = threading.Event()
         self.on_listening: Callable[[], None] = lambda: None
         self._localip = localip
@@ -80,6 +87,7 @@ class Server:
         self.hub = Hub(self._names, senders)
         self.hub_actions = HubActions(self.hub, self.actions, buffersize)
         self._plain = open_names(plain) if legacy else None
+        self._coap_class = None if coap is None else _coap_class()
         self._buffersize = buffersize
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
@@ -131,10 +139,13 @@ class Server:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
         udp = Udp(self._sessions, self.actions, self._names)
         tcp = Tcp(self._sessions, self.actions, self._names, self._relay(self._loop))
+        coap = self._coap_class(self.actions, self._buffersize) if self._coap_class else None
         try:
             self.port = await self._listen(udp, self.port)
             if self.tcp is not None:
                 self.tcp = await self._listen(tcp, self.tcp)
+            if coap and self.coap is not None:
+                self.coap = await self._listen(coap, self.coap)
             self.listening.set()
             self.on_listening()
             if self._told:  # before there was a loop to tell
@@ -146,6 +157,8 @@ class Server:
             await asyncio.sleep(0)  # so that who waits there is answered
             udp.close()
             tcp.close()
+            if coap:
+                await coap.close()
             await self.actions.close()
             self._loop = self._stopped = None
 
@@ -154,14 +167,14 @@ class Server:
             return None
         return Relay(self.hub, self._plain, self._buffersize, loop.call_soon)
 
-    async def _listen(self, transport: Udp | Tcp, port: int) -> int:
+    async def _listen(self, transport: Udp | Tcp | Coap, port: int) -> int:
         try:
             return await transport.listen(self._localip, port)
         except OSError as error:
             # Not the text of asyncio's own, which differs between the two.
             number = error.errno or 0  # below 0 from getaddrinfo()
             why = os.strerror(number) if number > 0 else error.strerror or str(error)
-            kind = "UDP" if isinstance(transport, Udp) else "TCP"
+            kind = {Udp: "UDP", Tcp: "TCP"}.get(type(transport), "CoAP")
             raise OSError(
                 error.errno, f"cannot listen on {self._localip} port {port} ({kind}): {why}"
             ) from None
@@ -169,6 +182,17 @@ class Server:
     async def _serve_until_signal(self) -> None:
         with _stopped_by_signals(self.stop):
             await self.serve()
+
+
+def _coap_class() -> type[Coap]:
+    # Loaded when asked for: it needs what a server without it does not.
+    try:
+        import aiocoap  # noqa: F401
+    except ModuleNotFoundError:
+        raise ImportError("CoAP needs aiocoap: pip install 'benserver[coap]'") from None
+    from .coap import Coap
+
+    return Coap
 
 
 @contextlib.contextmanager

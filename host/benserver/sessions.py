@@ -316,18 +316,9 @@ class Sessions:
         return self._answer(ask, session, outcome)
 
     def _answer(self, ask: Ask, session: Session, outcome: Outcome) -> bytes:
-        code, value = outcome
-        try:
-            form, data = (wire.NONE, b"") if value is None else wire.encode(value)
-            data = bytes(data)
-        except Exception:  # what a handler returns may do anything
-            return self._answer(ask, session, Outcome(status.GONE, "its result cannot be encoded"))
+        code, form, data = outcome.encoded(self._buffersize)
         if code:
             data = _cut_text(data, wire.chunk_of(ask.token))
-        elif len(data) > self._buffersize:
-            return self._answer(
-                ask, session, Outcome(status.GONE, f"its result is over {self._buffersize} bytes")
-            )
         elif len(data) > wire.chunk_of(ask.token):
             session.rest = Rest(form, data, 0, ask.now + self._timeout)
             return self._piece(ask, session, session.rest, 0)

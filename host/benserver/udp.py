@@ -26,14 +26,8 @@ class Udp(asyncio.DatagramProtocol):
 
     async def listen(self, host: str, port: int) -> int:
         """Binds the socket in the running loop; returns its port. OSError."""
-        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: self, local_addr=(host, port)
-        )
-        self._transport = transport
-        # asyncio makes room for 256 KB before each datagram, which takes longer than to read one of ours.
-        if hasattr(transport, "max_size"):
-            transport.max_size = DATAGRAM_MAX + 1  # a longer one is cut, and still too long
-        return cast(int, transport.get_extra_info("sockname")[1])
+        self._transport = await bind(self, host, port, DATAGRAM_MAX)
+        return cast(int, self._transport.get_extra_info("sockname")[1])
 
     def close(self) -> None:
         """Closes the socket; handlers that still run are not answered."""
@@ -69,3 +63,16 @@ class Udp(asyncio.DatagramProtocol):
     def _send(self, datagram: bytes | None, addr: tuple[Any, ...]) -> None:
         if datagram and self._transport:
             self._transport.sendto(datagram, addr)
+
+
+async def bind(
+    protocol: asyncio.DatagramProtocol, host: str, port: int, most: int
+) -> asyncio.DatagramTransport:
+    """A socket for datagrams of so many bytes: a longer one is cut, and still too long. OSError."""
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: protocol, local_addr=(host, port)
+    )
+    # asyncio makes room for 256 KB before each datagram, which takes longer than to read one of ours.
+    if hasattr(transport, "max_size"):
+        transport.max_size = most + 1
+    return transport
