@@ -23,12 +23,18 @@ def main(arguments, name, about, make):
     """Prints the tables of the Bench that make(folder, share of the work) gives."""
     parser = argparse.ArgumentParser(prog=f"./run bench {name}", description=about.split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the requests: to see that it works")
+    parser.add_argument("table", nargs="*", help="only these, by their names")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="ben-bench-") as folder:
         bench = make(folder, 0.1 if options.quick else 1)
         try:
-            for number, table in enumerate(bench.tables(), 1):
-                say(f"{number} of {len(bench.tables())}: {table.__doc__}")
+            tables = {table.__name__: table for table in bench.tables()}
+            for each in options.table:
+                if each not in tables:
+                    parser.error(f"there is no table {each}, only {', '.join(tables)}")
+            tables = [tables[each] for each in options.table or tables]
+            for number, table in enumerate(tables, 1):
+                say(f"{number} of {len(tables)}: {table.__doc__}")
                 print("\n".join(as_table(table())), "\n", sep="", flush=True)
         finally:
             bench.close()
@@ -72,9 +78,9 @@ class Bench:
         self.released = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         return folder
 
-    def serve(self, script):
+    def serve(self, script, *arguments):
         """The port of a server in a process of its own."""
-        command = [sys.executable, os.path.join(BENCH, "servers", script)]
+        command = [sys.executable, os.path.join(BENCH, "servers", script), *map(str, arguments)]
         process = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE, text=True)
         place(process, first=True)
         self.processes.append(process)
