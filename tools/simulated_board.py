@@ -57,13 +57,14 @@ def start_server(folder, handlers):
 class SimulatedBoard:
     """A board that has boot.py and a program, a path in the project, beside the key that is in its folder."""
 
-    def __init__(self, folder, port, program):
+    def __init__(self, folder, port, program, heap=HEAP):
         self._folder = folder
+        self._heap = heap
         self._program = os.path.basename(program)
         for name in ("boot.py", program):
             shutil.copy(os.path.join(ROOT, name), folder)
         self.add("config.py", CONFIG % port)
-        self._interpreter, what = find_interpreter()
+        self._interpreter, what = find_interpreter(heap)
         self.description = f"{what}, running {program}"
 
     def add(self, name, text):
@@ -74,7 +75,7 @@ class SimulatedBoard:
     def start(self):
         """The process that runs the program, its output to be read line by line."""
         return subprocess.Popen(
-            [self._interpreter, "-X", "heapsize=" + HEAP, self._program],
+            [self._interpreter, "-X", "heapsize=" + self._heap, self._program],
             cwd=self._folder,
             env=dict(os.environ, MICROPYPATH=os.path.join(ROOT, "lib") + ":.frozen"),
             stdout=subprocess.PIPE,
@@ -83,10 +84,11 @@ class SimulatedBoard:
         )
 
 
-def find_interpreter():
+def find_interpreter(heap=HEAP):
     """The interpreter that is most like a small board, and what to call it."""
     try:
-        return micropython.find(32), f"a simulated ESP8266 (32-bit MicroPython with a heap of {HEAP})"
+        board = "ESP8266" if heap == HEAP else "board"
+        return micropython.find(32), f"a simulated {board} (32-bit MicroPython with a heap of {heap})"
     except micropython.Missing:
         found = micropython.find(64)
-        return found, f"64-bit MicroPython, for no 32-bit one is to be had here, with a heap of {HEAP}"
+        return found, f"64-bit MicroPython, for no 32-bit one is to be had here, with a heap of {heap}"
