@@ -44,7 +44,8 @@ def put_url(message, url):
         host = unescape(_cut(host, ":")[0]).decode()
         if host.replace(".", "").strip("0123456789"):  # a name and not an address
             message.add(_URI_HOST, host)
-    if not host:
+    port = int(port or _PORT)
+    if not host or not 0 < port < 65536:
         raise ValueError(url)
     for number, parts in ((_URI_PATH, path and path.split("/")), (_URI_QUERY, query and query.split("&"))):
         for part in parts:
@@ -52,7 +53,7 @@ def put_url(message, url):
             if len(part) > _PART_MAX:
                 raise ValueError(url)
             message.add(number, part)
-    return host, int(port or _PORT)
+    return host, port
 
 
 def _cut(text, at):
