@@ -4,7 +4,7 @@ import contextlib
 from unittest import mock
 
 from ben.coap import block as blocks
-from ben.coap import bodies, exchange, later, layer, observers, resources
+from ben.coap import bodies, exchange, features, later, layer, observers, resources
 from ben.coap.net import Endpoint
 from ben.coap.observation import Observation
 
@@ -26,7 +26,7 @@ RULES = {
     "copies without end": [(Exchange, "copy", "self.copies -= 1", "pass")],
     "copies at one pace": [(Exchange, "copy", "self.wait *= 2", "pass")],
     "an exchange without end": [
-        (Exchange, "confirm", "self.due = self.end", "self.due = self.end = 1 << 40")
+        (Exchange, "confirm", "self.due = self.end", "self.due = self.end = self.end + 900000")
     ],
     "all at once": [(exchange, "tick", "busy.append(exchange.peer)", "pass")],
     "stopped and still under way": [(Layer, "stop", "self.exchanges.remove(exchange)", "pass")],
@@ -50,17 +50,17 @@ RULES = {
     "the clock not looked at when something comes": [(Endpoint, "receive", "self._look()", "pass")],
     "no request is known": [(resources, "find", "return seen", "return None")],
     "known whoever sends it": [(resources, "find", " and seen[_PEER] == peer", "")],
-    "known whatever its id": [(resources, "find", "seen[_ID] >> 5 == id and", "")],
+    "known whatever its id": [(resources, "find", "seen[_ID] == id and", "")],
     "copies not answered": [(Resources, "receive", "message.type == _CON and seen[_REPLY]", "False")],
     "few requests are known": [(resources, "remember", "len(all) == _SEEN", "len(all) == 2")],
     "all requests are kept": [(resources, "remember", "len(all) == _SEEN", "False")],
-    "forgotten with its reply": [(resources, "remember", "seen[_ID] & 31 in _SAFE", "True")],
+    "forgotten with its reply": [(features, "spare", "seen[_ID] & 31 in _SAFE", "True")],
     "an empty answer is kept": [
         (
             Resources,
             "_send",
-            "= self.layer.send(reply, request.peer)",
-            "= self.layer.send(reply, request.peer)[:4]",
+            "datagram = request.seen[_REPLY] = self.layer.send(reply, request.peer)",
+            "datagram = request.seen[_REPLY] = self.layer.send(reply, request.peer)[:4]",
         )
     ],
     "not acknowledged while it takes long": [(later, "tick", "request.acknowledge()", "pass")],

@@ -4,7 +4,7 @@ import contextlib
 import sys
 from unittest import mock
 
-from ben.coap import handling
+from ben.coap import features, resources
 from ben.coap.request import transfer
 
 from . import network
@@ -81,7 +81,7 @@ class Schedule:
         # Messages so small that bodies of some hundred bytes have several blocks, and replies that are forgotten.
         module = sys.modules[transfer.__module__]
         with mock.patch.multiple(module, LIMIT=self._room, _BLOCK=64 if self._room < 1000 else 1024):
-            with mock.patch.object(handling, "_REPLIES", replies):
+            with mock.patch.object(features, "_REPLIES", replies), mock.patch.object(resources, "_LONG", 0):
                 yield
 
     def _cast(self):

@@ -12,7 +12,10 @@ _CONTINUE = const(0x5F)
 _CONDITIONS = const((1, 4, 5, 17))  # If-Match, ETag, If-None-Match, Accept
 _LONGEST = {1: 8, 5: 0, 17: 2, 23: 3, 27: 3}  # bytes of what has to be understood (RFC 7252, 5.10, RFC 7959)
 _OFTEN = const((1,))  # of these, the others may be there once
-_OBSERVING = const((1, 5))  # GET, FETCH
+_SAFE = const((1, 5))  # GET, FETCH
+_REPLIES = const(2048)  # bytes of all replies that are kept
+_ID = const(0)  # in what handling keeps of a request
+_REPLY = const(3)
 
 
 def check(request):
@@ -69,7 +72,7 @@ def _is_block(message):
 
 
 def _is_observable(request):
-    return request.method in _OBSERVING and request.resource.attributes.get("obs")
+    return request.method in _SAFE and request.resource.attributes.get("obs")
 
 
 def _bodies(server):
@@ -78,3 +81,15 @@ def _bodies(server):
 
         server.bodies = Bodies(server)
     return server.bodies
+
+
+def spare(late):
+    """Lets go of the replies to requests of late, the oldest first, where they are many."""
+    size = sum([len(seen[_REPLY]) for seen in late])
+    for seen in list(late):
+        if size <= _REPLIES:
+            break
+        size -= len(seen[_REPLY])
+        seen[_REPLY] = b""
+        if seen[_ID] & 31 in _SAFE:  # it may run again; a copy of another is not answered any more
+            late.remove(seen)

@@ -1,6 +1,6 @@
 """What a handler gets and what it gives, and the requests of late, whose copies reach no handler."""
 
-from .message import Message, const, unknown
+from .message import Message, const
 
 _CON = const(0)
 _URI_PORT = const(7)
@@ -8,6 +8,7 @@ _URI_PATH = const(11)
 _PART_MAX = const(255)  # bytes of a segment of a path, an argument of a query, a host
 _ONCE = const((3, 7))  # Uri-Host, Uri-Port; of the others that may be there once, features knows
 _PROXY = const((35, 39))  # Proxy-Uri, Proxy-Scheme
+_KNOWN = const((3, 7, 11, 15))  # the others that have to be understood: Uri-Host, -Port, -Path, -Query
 # If-Match, ETag, If-None-Match, Observe, Accept, Block2, Block1, No-Response
 _SPECIAL = const((1, 4, 5, 6, 17, 23, 27, 258))
 
@@ -21,10 +22,8 @@ _PROXYING_NOT_SUPPORTED = const(0xA5)
 
 # The last requests, so that a copy of one is known (RFC 7252, 4.5)
 _SEEN = const(12)  # the oldest out first
-_REPLIES = const(2048)  # bytes of all replies that are kept
 _LIFETIME = const(247000)  # ms after which a message id may come again (EXCHANGE_LIFETIME)
-# GET and FETCH may run again where no reply is kept; a copy of another is not answered then
-_SAFE = const((1, 5))
+_SAFE = const((1, 5))  # GET, FETCH
 
 # What is kept of each: a list, for it takes half the memory of an object
 _ID = const(0)  # the message id, and the method in the lowest bits
@@ -81,8 +80,7 @@ class Request:
         """Finds the path, and whether there is more to it; UnicodeError, Error for what is not understood."""
         path = []
         self.special = False
-        bad = unknown(self.message)
-        last = proxy = 0
+        bad = last = proxy = 0
         for number, value in self.message.options:
             if number == _URI_PATH:
                 path.append(value.decode().replace("/", "%2F"))
@@ -91,7 +89,10 @@ class Request:
             elif number in _PROXY:
                 proxy = number
             elif number & 1 and (
-                len(value) > (2 if number == _URI_PORT else _PART_MAX) or number == last and number in _ONCE
+                number not in _KNOWN
+                or len(value) > (2 if number == _URI_PORT else _PART_MAX)
+                or number == last
+                and number in _ONCE
             ):
                 bad = number
             last = number
@@ -116,30 +117,21 @@ class Request:
             self.server.flush()
 
 
-def find(all, id, peer, now):
-    """What is kept of a request, by its message id and its peer, or None."""
+def find(all, message, peer, now):
+    """What is kept of a request of which this may be a copy, or None."""
+    id = message.id << 5 | message.code
     while all and now - all[0][_NOW] > _LIFETIME:
         all.pop(0)
     for seen in all:
-        if seen[_ID] >> 5 == id and seen[_PEER] == peer:
+        if seen[_ID] == id and seen[_PEER] == peer:
             return seen
     return None
 
 
 def remember(all, message, peer, now):
-    """Keeps a request that has come, as a list; the replies of late make room where they are many."""
-    size = 0
-    for seen in all:
-        size += len(seen[_REPLY])
-        if seen[_PEER] == peer:
-            peer = seen[_PEER]  # once is enough
-    for seen in list(all):
-        if size <= _REPLIES:
-            break
-        size -= len(seen[_REPLY])
-        seen[_REPLY] = b""
-        if seen[_ID] & 31 in _SAFE:
-            all.remove(seen)
+    """Keeps a request that has come, as a list."""
+    if all and all[-1][_PEER] == peer:
+        peer = all[-1][_PEER]  # once is enough
     if len(all) == _SEEN:
         all.pop(0)
     all.append([message.id << 5 | message.code, peer, now, b""])

@@ -8,6 +8,7 @@ _NON = const(1)
 _ACK = const(2)
 _METHODS = const(("get", "post", "put", "delete", "fetch", "patch", "ipatch"))
 _REPLY = const(3)  # in what handling keeps of a request
+_LONG = const(170)  # bytes of a reply, of which not all that are kept may be as long
 _BAD_OPTION = const(0x82)
 _NOT_FOUND = const(0x84)
 _NOT_ALLOWED = const(0x85)
@@ -63,7 +64,7 @@ class Resources:
     def receive(self, message, peer):
         """A request has come."""
         layer = self.layer
-        seen = find(self._seen, message.id, peer, layer.now)
+        seen = find(self._seen, message, peer, layer.now)
         if not seen:
             self.run(Request(self, message, peer, remember(self._seen, message, peer, layer.now)))
         elif message.type == _CON and seen[_REPLY]:
@@ -186,4 +187,8 @@ class Resources:
         else:
             reply.type = _ACK
             reply.id = message.id
-            request.seen[_REPLY] = self.layer.send(reply, request.peer)
+            datagram = request.seen[_REPLY] = self.layer.send(reply, request.peer)
+            if len(datagram) > _LONG:
+                from .features import spare
+
+                spare(self._seen)

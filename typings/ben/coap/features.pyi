@@ -1,6 +1,6 @@
 """What a request may ask for besides a plain answer: conditions, blocks, observation, silence."""
 
-from .handling import Request
+from .handling import Request, _Kept
 from .message import Message
 from .resources import Resources
 from .response import Response
@@ -21,4 +21,11 @@ def after(server: Resources, request: Request, reply: Message) -> Message | None
     """Makes of what a handler returned what was asked for; None where the client does not want to hear it.
 
     Source: RFC 7252, 5.10; RFC 7641, 4; RFC 7959, 2; RFC 7967, 2.
+    """
+
+def spare(late: list[_Kept]) -> None:
+    """Lets go of the replies to requests of late, the oldest first, where they are many: over 2048 bytes.
+
+    Of GET and FETCH the request is forgotten with its reply, for they may run again; a copy of another one is not
+    answered any more.
     """

@@ -112,14 +112,12 @@ class Request:
         Source: RFC 7252, 5.2.2.
         """
 
-def find(all: list[_Kept], id: int, peer: _Peer, now: int) -> _Kept | None:
-    """What is kept of a request, by its message id and its peer, or None. now: ms; those over 247 s old are dropped."""
+def find(all: list[_Kept], message: Message, peer: _Peer, now: int) -> _Kept | None:
+    """What is kept of a request of which this may be a copy, or None.
+
+    A copy has the peer, the message id and the method of the first (RFC 7252, 4.5). Forgets what is older than 247 s
+    (EXCHANGE_LIFETIME); now in ms.
+    """
 
 def remember(all: list[_Kept], message: Message, peer: _Peer, now: int) -> _Kept:
-    """Keeps a request that has come, as a list.
-
-    12 are kept at most, and 2048 bytes of all replies: the oldest make room. Without its reply a GET or FETCH runs
-    again; a copy of another request is not answered then.
-
-    Source: RFC 7252, 4.5.
-    """
+    """Keeps a request that has come, as a list; of twelve the oldest makes room. now in ms."""
