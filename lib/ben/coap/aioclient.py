@@ -31,13 +31,16 @@ class Client(Requests):
     async def exchange(self, exchange):
         """The reply to a request; OSError."""
         endpoint = self.endpoint
+        layer = endpoint.layer
         endpoint.enter()
-        endpoint.layer.start(exchange)
+        layer.start(exchange)
         endpoint.move()
         try:
             await endpoint.wait(exchange)
         finally:
-            endpoint.layer.stop(exchange)
+            layer.stop(exchange)
+            if not exchange.over and [each for each in layer.exchanges if each.due is None]:
+                endpoint.move()  # cancelled: one that waits behind it goes out now
         if exchange.error:
             raise OSError(exchange.error, "no response")
         return exchange.reply

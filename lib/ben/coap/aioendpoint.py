@@ -35,41 +35,43 @@ class Endpoint(Blocking):
     """A socket and its message layer, moved on by a task of its own while anything is under way."""
 
     _loop = None
+    _at_work = True  # the task, just now; before enter() there is nothing to move
 
     def enter(self):
         """Makes it ready for the loop that runs: what an earlier one left never ends."""
         if self._loop is not running():
             self._loop = running()
             self._task = None
-            self._at_work = False  # the task, just now
-            self._waiting = []  # (exchange, Event)
+            self._at_work = False
+            self._waiting = []  # [exchange, Event, error]
+            self._turn = 0  # counts the tasks: one that is cancelled may have more to say
 
     def move(self):
         """Has the task do what is due now, where it may be waiting for something later."""
         if not self._at_work:
             if self._task:
                 self._task.cancel()
-            self._failed = None
-            self._task = asyncio.create_task(self._move())
+            self._turn += 1
+            self._task = asyncio.create_task(self._move(self._turn))
 
     async def wait(self, exchange):
         """Until something has come of an exchange."""
-        entry = exchange, asyncio.Event()
+        entry = [exchange, asyncio.Event(), None]
         self._waiting.append(entry)
         try:
             await entry[1].wait()
-            if self._failed:
-                raise self._failed
+            if entry[2]:
+                raise entry[2]
         finally:
             if entry in self._waiting:
                 self._waiting.remove(entry)
 
-    async def _move(self):
+    async def _move(self, turn):
         try:
             came = None
             while True:
                 wait = self._work(came)
-                if wait is None and not self._waiting:
+                if turn != self._turn or wait is None and not self._waiting:
                     break
                 wait = _LONG if wait is None else wait
                 came = None
@@ -79,9 +81,9 @@ class Endpoint(Blocking):
                 if not came:  # an error, which may come again at once, or an object that cannot be waited for
                     await asyncio.sleep(min(wait, _PAUSE) / 1000)
         except Exception as error:  # for those who wait, and not for a task that nobody asks
-            self._failed = error
-            self._wake(True)
-        self._task = None
+            self.wake(error)
+        if turn == self._turn:
+            self._task = None
 
     def _work(self, came):
         self._at_work = True
@@ -91,13 +93,15 @@ class Endpoint(Blocking):
             wait = self.tick()
         finally:
             self._at_work = False
-        self._wake(False)
+        self.wake()
         if self.tight:  # as in step()
             collect()
         return wait
 
-    def _wake(self, all):
+    def wake(self, error=None):
+        """Wakes those who wait for what has come; all of them, where something has failed."""
         for entry in list(self._waiting):
-            if all or entry[0].over or entry[0].reply:
+            if error or entry[0].over or entry[0].reply:
+                entry[2] = error
                 self._waiting.remove(entry)
                 entry[1].set()

@@ -50,4 +50,7 @@ class Observe:
     def forget(self):
         """Ends it here: the server learns it from the answer to its next notification."""
         self._observation.over = True
-        self._client.endpoint.layer.stop(self._observation)
+        endpoint = self._client.endpoint
+        endpoint.layer.stop(self._observation)
+        if self._started:
+            endpoint.wake()  # who waits for the next one

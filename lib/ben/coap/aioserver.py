@@ -41,6 +41,9 @@ class Server(Blocking):
     async def _finish(self, request, awaitable):
         try:
             result = await awaitable
+        except asyncio.CancelledError as error:
+            self.resources.fail(request, error)
+            raise
         except Exception as error:
             self.resources.fail(request, error)
         else:

@@ -21,6 +21,8 @@ def core(request):
 
 def _attribute(name, value):
     name = name.rstrip("_")  # if_, for if is a word of Python's
+    if value is None or value is False:
+        return ""
     if value is True:
         return ";" + name
     if isinstance(value, int):

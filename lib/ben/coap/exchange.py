@@ -142,8 +142,9 @@ def response(layer, message, peer):
     if not exchange:
         return False
     if unknown(message):
-        layer.exchanges.remove(exchange)
-        exchange.fail(EIO)
+        if exchange.peer == peer:  # and not one of a group
+            layer.exchanges.remove(exchange)
+            exchange.fail(EIO)
         return False
     if confirmable:
         layer.taken = layer.taken[1 - _TAKEN :] + [(peer, message.id)]

@@ -53,6 +53,8 @@ def message_of(method, result):
     if isinstance(result, Error):
         reply.code = result.code
         result = result.args[1]
+        if not isinstance(result, (str, bytes)):
+            result = str(result)  # another exception, say
     elif hasattr(result, "fill"):  # a Response, which need not be loaded to know that this is none
         result = result.fill(reply)
     reply.payload = b"" if result is None else result.encode() if isinstance(result, str) else result

@@ -4,6 +4,7 @@ from .exchange import Exchange
 from .handling import Error
 from .message import const
 
+_NON = const(1)
 _PATIENCE = const(250)  # ms that a handler has before its request is acknowledged without an answer
 _MOST = const(8)  # requests without an answer, and answers without an acknowledgement
 _UNAVAILABLE = const(0xA3)
@@ -11,13 +12,16 @@ _UNAVAILABLE = const(0xA3)
 
 def take(server, request, result):
     """A request is answered later; Error 5.03 where there are too many: a stranger could fill the memory."""
-    answers = [each for each in server.layer.exchanges if not each.answered]
-    if not request.deliver and len(server.later) + len(answers) >= _MOST:
+    if not request.deliver and len(server.later) + _answers(server) >= _MOST:
         if hasattr(result, "close"):  # what nobody is going to await
             result.close()
         raise Error(_UNAVAILABLE)
     request.due = server.layer.now + _PATIENCE
     server.later.append(request)
+
+
+def _answers(server):
+    return len([each for each in server.layer.exchanges if not each.answered])
 
 
 def tick(server):
@@ -34,6 +38,11 @@ def tick(server):
 
 def send(server, request, reply):
     """Sends the answer to a request that was acknowledged without."""
+    if _answers(server) >= _MOST:  # of handlers that acknowledged by themselves: once, and nothing is kept
+        reply.type = _NON
+        reply.id = server.layer.next_id()
+        server.layer.send(reply, request.peer)
+        return
     exchange = Exchange(reply, request.peer)
     exchange.answered = False
     server.layer.start(exchange)

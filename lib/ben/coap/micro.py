@@ -22,6 +22,7 @@ _PORT = const(5683)
 _CONTENT_FORMAT = const(12)
 _URI_QUERY = const(15)
 _OPEN = const(4)  # requests that sendResponse() can still answer
+_UNDER_WAY = const(8)  # requests without an answer; nobody waits for those of a network that is away
 _LIMIT = const(65536)  # bytes of a response
 
 
@@ -84,7 +85,7 @@ _RESOURCE = Resource()
 
 
 class Coap:
-    """A client, and a server whose callbacks answer; one that sends asks for acknowledgement and repeats by itself."""
+    """A client, and a server whose callbacks answer."""
 
     debug = False  # nothing is printed
     discardRetransmissions = True  # always  # noqa: N815
@@ -143,6 +144,8 @@ class Coap:
 
     def send(self, ip, port, url, type, method, token, payload, content_format, query_option):
         """Sends a request; returns the bytes of its first message, 0 where that failed."""
+        if not self._endpoint or len(self._endpoint.layer.exchanges) >= _UNDER_WAY:
+            return 0
         options = {}
         if content_format is not None and content_format >= 0:
             options["format"] = content_format
@@ -156,7 +159,7 @@ class Coap:
             steps = transfer(message, payload or b"", None, _LIMIT)
             exchange = self.go_on(steps, None, self._endpoint.peer(host, port))
             self._endpoint.tick()
-        except (OSError, ValueError, AttributeError):  # no such host, no such path, not started
+        except (OSError, ValueError):  # no such host, no such path
             return 0
         return len(exchange.datagram)
 
@@ -169,7 +172,7 @@ class Coap:
         return self.send(ip, port, url, COAP_TYPE.COAP_NONCON, 1, token, None, None, None)
 
     def post(self, ip, port, url, payload=b"", query_option=None, content_format=None, token=None):
-        """POST; returns as get() does."""
+        """POST, as get()."""
         return self.send(ip, port, url, COAP_TYPE.COAP_CON, 2, token, payload, content_format, query_option)
 
     def postNonConf(self, ip, port, url, payload=b"", query_option=None, content_format=None, token=None):  # noqa: N802
@@ -179,7 +182,7 @@ class Coap:
         )
 
     def put(self, ip, port, url, payload=b"", query_option=None, content_format=None, token=None):
-        """PUT; returns as get() does."""
+        """PUT, as get()."""
         return self.send(ip, port, url, COAP_TYPE.COAP_CON, 3, token, payload, content_format, query_option)
 
     def putNonConf(self, ip, port, url, payload=b"", query_option=None, content_format=None, token=None):  # noqa: N802

@@ -12,6 +12,7 @@ except ImportError:
 from .layer import Layer
 from .message import LIMIT, const
 
+_LONG = const(1 << 28)  # ms: 3 days, so that the clock is looked at before its ticks are ambiguous, after 6
 _PAUSE = const(20)  # ms after an error, which may come again at once
 _SHORT = const(256)  # bytes of a message where there is no room for more
 _ROOM = const(100000)  # bytes: with more free at the start, garbage is nobody's concern but the collector's
@@ -65,7 +66,7 @@ class Socket:
         """Sends one datagram."""
         try:
             self.socket.sendto(datagram, peer)
-        except OSError:  # Wi-Fi away, buffers full: a copy follows
+        except (OSError, AttributeError):  # Wi-Fi away, buffers full, closed: a copy follows
             pass
 
     def recv(self, ms):
@@ -81,7 +82,7 @@ class Socket:
                 return None
             came = self.socket.recvfrom(_SHORT)
             return came if len(came[0]) < _SHORT else (None, came[1])
-        except OSError:
+        except (OSError, AttributeError):
             sleep_ms(ms and _PAUSE)
 
     def close(self):
@@ -139,7 +140,7 @@ class Endpoint:
             collect()
         if wait is None or ms is not None and ms < wait:
             wait = ms
-        came = self.socket.recv(-1 if wait is None else wait)
+        came = self.socket.recv(_LONG if wait is None else wait)
         if came:
             self.receive(*came)
         return came is not None

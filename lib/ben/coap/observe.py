@@ -36,7 +36,7 @@ class Observe:
             if observation.error:
                 observation.renew()
                 self._endpoint.layer.start(observation)
-            if observation.over or left is not None and left <= 0:
+            if observation.over or left is not None and left < 0:
                 return None
             self._endpoint.step(left)
         steps = whole(observation.message, observation.news.pop(0), None, self._limit)

@@ -21,7 +21,7 @@ class Observer:
         self.path = request.path
         self.id = None  # of the last notification
         self.told = 0  # notifications
-        self.busy = None  # the one that is not acknowledged yet
+        self.busy = None  # the one that is not acknowledged yet, or whose handler takes a while
         self.stale = False  # and there is news since
 
 
@@ -87,10 +87,16 @@ class Observers:
         request = Request(self._server, observer.message, observer.peer)
 
         def deliver(request, reply):
+            if observer.busy is request:
+                observer.busy = None
             self._send(observer, reply)
+            if observer.stale and not observer.busy:
+                self._tell(observer)
 
         request.deliver = deliver
         self._server.run(request)
+        if not request.finished:  # its handler takes a while: one at a time, however often there is news
+            observer.busy = request
 
     def _send(self, observer, reply):
         if observer not in self._all or observer.busy:

@@ -63,6 +63,8 @@ def put_options(
 
 def uint(number):
     """The value of an option that is a number: its bytes without leading zeros."""
+    if number < 0:
+        raise ValueError("an option is no number below 0")
     out = b""
     while number:
         out = bytes((number & 0xFF,)) + out

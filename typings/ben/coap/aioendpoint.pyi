@@ -26,3 +26,6 @@ class Endpoint(_Blocking):
 
         Raises what the task of this endpoint failed with, for all who wait: a MemoryError, perhaps.
         """
+
+    def wake(self, error: BaseException | None = None) -> None:
+        """Wakes those who wait for what has come; all of them, where something has failed: they raise the error."""

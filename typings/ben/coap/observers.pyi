@@ -23,8 +23,8 @@ class Observer:
     told: int
     """Notifications sent."""
 
-    busy: Notification | None
-    """The one that is not acknowledged yet."""
+    busy: Notification | Request | None
+    """The one that is not acknowledged yet, or the request whose handler takes a while."""
 
     stale: bool
     """There is news since that one."""
