@@ -84,7 +84,7 @@ async def main():
 run(main)
 """
 )
-ASKED = 16  # requests of each client
+ASKED = 10  # requests of each client
 
 
 def test_a_client_is_told_the_truth(tmp_path):

@@ -10,9 +10,9 @@ import sys
 for name in ("layer", "message", "block", "request", "observation", "multicast"):
     __import__("ben.coap." + name)
     gc.collect()
-from ben.coap.exchange import Exchange  # noqa: E402
+from ben.coap.exchange import Exchange, unknown  # noqa: E402
 from ben.coap.layer import Layer  # noqa: E402
-from ben.coap.message import Message, decode, unknown  # noqa: E402
+from ben.coap.message import Message, decode  # noqa: E402
 from ben.coap.multicast import Poll  # noqa: E402
 from ben.coap.observation import Observation  # noqa: E402
 from ben.coap.request import request, transfer  # noqa: E402

@@ -64,7 +64,7 @@ RULES = {
         )
     ],
     "not acknowledged while it takes long": [(later, "tick", "request.acknowledge()", "pass")],
-    "requests answered late are kept": [(Resources, "finish", "if each is not request]", "]")],
+    "requests answered late are kept": [(Resources, "finish", "self.later.remove(request)", "pass")],
     # bodies
     "pieces of two bodies": [(blocks, "download", "reply.get(_ETAG) != etag", "False")],
     "no tag of a body": [(Bodies, "cut", "(at or more)", "False")],

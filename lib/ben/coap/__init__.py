@@ -7,14 +7,14 @@ import gc
 # that each is compiled in a heap as empty as can be, and not inside the import of another.
 def __getattr__(name):
     home = {
-        "Client": ("exchange", "request", "client"),
-        "Server": ("resources", "server"),
+        "Client": ("layer", "net", "exchange", "request", "client"),
+        "Server": ("layer", "resources", "net", "server"),
         "Response": ("response",),
         "Error": ("handling",),
         "LATER": ("handling",),
         "Custom": ("custom",),
     }
-    for module in ("message", "layer", "net") + home.get(name, (name,)):
+    for module in ("message",) + home.get(name, ("layer", "net", name)):
         try:
             module = __import__("ben.coap." + module, None, None, (name,))
         except ImportError:

@@ -2,7 +2,7 @@
 
 from .aioendpoint import Endpoint
 from .exchange import Exchange
-from .request import Requests, request, transfer
+from .request import Requests, peer_of, request, transfer
 
 
 class Client(Requests):
@@ -15,7 +15,7 @@ class Client(Requests):
         """The response, with the whole body; OSError without one: ETIMEDOUT, ECONNRESET, EIO, ENOMEM."""
         message, host, port, timing = request(method, url, **options)
         steps = transfer(message, payload, into, limit)
-        return await self.run(steps, self.endpoint.peer(host, port), **timing)
+        return await self.run(steps, peer_of(self.endpoint, host, port), **timing)
 
     async def run(self, steps, peer, **timing):
         """Exchanges what a generator of requests yields, and sends it the replies; returns what it returns."""

@@ -51,8 +51,13 @@ class Endpoint(Blocking):
         if not self._at_work:
             if self._task:
                 self._task.cancel()
+            self._task = None
             self._turn += 1
-            self._task = asyncio.create_task(self._move(self._turn))
+            try:
+                self._task = asyncio.create_task(self._move(self._turn))
+            except MemoryError as error:  # for those who wait, too: nobody listens any more
+                self.wake(error)
+                raise
 
     async def wait(self, exchange):
         """Until something has come of an exchange."""
@@ -81,6 +86,7 @@ class Endpoint(Blocking):
                 if not came:  # an error, which may come again at once, or an object that cannot be waited for
                     await asyncio.sleep(min(wait, _PAUSE) / 1000)
         except Exception as error:  # for those who wait, and not for a task that nobody asks
+            came = None
             self.wake(error)
         if turn == self._turn:
             self._task = None
@@ -100,8 +106,12 @@ class Endpoint(Blocking):
 
     def wake(self, error=None):
         """Wakes those who wait for what has come; all of them, where something has failed."""
-        for entry in list(self._waiting):
+        at = 0
+        while at < len(self._waiting):  # not in a copy of it, for which there may be no memory
+            entry = self._waiting[at]
             if error or entry[0].over or entry[0].reply:
                 entry[2] = error
-                self._waiting.remove(entry)
+                self._waiting.pop(at)
                 entry[1].set()
+            else:
+                at += 1

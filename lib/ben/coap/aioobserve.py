@@ -1,7 +1,7 @@
 """Observing a resource, with await."""
 
 from .observation import Observation
-from .request import request, whole
+from .request import peer_of, request, whole
 
 
 class Observe:
@@ -11,7 +11,7 @@ class Observe:
         message, host, port, timing = request(1, url, **options)
         self._client = client
         self._limit = limit
-        self._observation = Observation(message, client.endpoint.peer(host, port), **timing)
+        self._observation = Observation(message, peer_of(client.endpoint, host, port), **timing)
         self._started = False
 
     def __aiter__(self):

@@ -23,19 +23,21 @@ class Server(Blocking):
     async def run(self):
         """Serves until it is cancelled."""
         while True:
-            self.endpoint.enter()
-            self.endpoint.move()
             try:
+                self.endpoint.enter()
+                self.endpoint.move()
                 await self.endpoint.wait(_Forever())
             except MemoryError:  # what strangers sent may have taken it
-                if not self.resources.spare():
-                    raise
+                self.resources.spare()
+                await asyncio.sleep(0)  # handlers that run may give back some, too
 
     def flush(self):
         """Sends what is to go out."""
         self.endpoint.move()
 
     def _spawn(self, request, awaitable):
+        while self._tasks and self._tasks[0].done():
+            self._tasks.pop(0)
         self._tasks.append(asyncio.create_task(self._finish(request, awaitable)))
 
     async def _finish(self, request, awaitable):
@@ -49,4 +51,3 @@ class Server(Blocking):
         else:
             self.resources.finish(request, result)
         self.flush()
-        self._tasks = [task for task in self._tasks if not task.done()]

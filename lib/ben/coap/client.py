@@ -2,7 +2,7 @@
 
 from .exchange import Exchange
 from .net import Endpoint
-from .request import Requests, request, transfer
+from .request import Requests, peer_of, request, transfer
 
 
 class Client(Requests):
@@ -14,7 +14,7 @@ class Client(Requests):
     def request(self, method, url, payload=b"", *, into=None, limit=65536, **options):
         """The response, with the whole body; OSError without one: ETIMEDOUT, ECONNRESET, EIO, ENOMEM."""
         message, host, port, timing = request(method, url, **options)
-        return self.run(transfer(message, payload, into, limit), self.endpoint.peer(host, port), **timing)
+        return self.run(transfer(message, payload, into, limit), peer_of(self.endpoint, host, port), **timing)
 
     def run(self, steps, peer, **timing):
         """Exchanges what a generator of requests yields, and sends it the replies; returns what it returns."""

@@ -3,13 +3,14 @@
 from errno import ECONNRESET, EIO, ETIMEDOUT
 from os import urandom
 
-from .message import const, unknown
+from .message import const
 
 _CON = const(0)
 _NON = const(1)
 _ACK = const(2)
 _RST = const(3)
 _NO_RESPONSE = const(258)
+_KNOWN = const((1, 3, 5, 7, 11, 15, 17, 23, 27, 35, 39))  # of the options that must be understood
 _LIFETIME = const(247000)  # ms after which nothing of an exchange is under way (EXCHANGE_LIFETIME)
 _NON_ANSWER = const(10000)  # ms in which a request that nobody confirms is answered, or was lost
 _LONGEST = const(60000)  # ms to wait for at a time: a Max-Age of a century is more than poll() takes
@@ -117,6 +118,14 @@ def ask_again(layer, peer):
             exchange.due = layer.now
 
 
+def give_up(layer):
+    """Ends answers and notifications that are under way."""
+    for exchange in list(layer.exchanges):
+        if not exchange.answered:
+            layer.stop(exchange)
+            exchange.fail(ETIMEDOUT)
+
+
 def empty(layer, message, peer):
     """An acknowledgement or a reset has come; whether it was for an exchange."""
     for exchange in layer.exchanges:
@@ -163,3 +172,11 @@ def _answered(layer, message, peer):
         if message.type != _ACK or request.type == _CON and request.id == message.id:
             return exchange
     return None
+
+
+def unknown(message):
+    """The first option that has to be understood and is not, or 0."""
+    for number, _ in message.options:
+        if number & 1 and number not in _KNOWN:
+            return number
+    return 0

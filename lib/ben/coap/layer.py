@@ -78,8 +78,8 @@ class Layer:
         kind = message.type
         if not message.code and kind > _NON:
             known = self.rules and self.rules.empty(self, message, peer)
-            if not known and kind == _RST and self.server:
-                self.server.reset(message.id, peer)
+            if not known and kind == _RST and self.server and self.server.observers:
+                self.server.observers.reset(message.id, peer)
         elif message.code >= 32:
             # A response: one that nobody waits for ends there, but for a notification, and who asks for confirmation.
             known = (

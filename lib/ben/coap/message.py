@@ -6,7 +6,6 @@ except ImportError:
     from ..cpython import const
 
 LIMIT = 1152  # bytes of a message: what RFC 7252, 4.6 takes for certain to cross a path
-_KNOWN = const((1, 3, 5, 7, 11, 15, 17, 23, 27, 35, 39))  # of the options that must be understood
 
 # A board has a tuple and a value of 16 bytes each for every option: a stranger could send a thousand.
 _OPTIONS_MAX = const(64)
@@ -77,14 +76,6 @@ class Message:
             out.append(0xFF)
             out += self.payload
         return out
-
-
-def unknown(message):
-    """The first option that has to be understood and is not, or 0."""
-    for number, _ in message.options:
-        if number & 1 and number not in _KNOWN:
-            return number
-    return 0
 
 
 def _extended(number):

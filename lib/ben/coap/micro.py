@@ -12,7 +12,7 @@ from .macros import (  # noqa: F401
 )
 from .message import const
 from .net import Endpoint, ticks_diff, ticks_ms
-from .request import request, transfer
+from .request import peer_of, request, transfer
 from .resources import Resource, Resources
 from .response import Response
 from .server import Bound
@@ -41,7 +41,7 @@ class CoapPacket:
         self.query = b"&".join([value for number, value in message.options if number == _URI_QUERY])
 
     def toString(self):  # noqa: N802
-        """All of it as text."""
+        """It as text."""
         return "type: %d, code: %d, id: %d, token: %s, options: %s, payload: %s" % (
             self.type,
             self.code,
@@ -157,7 +157,7 @@ class Coap:
         try:
             message, host, port, _ = request(method, url, type != _CON, **options)
             steps = transfer(message, payload or b"", None, _LIMIT)
-            exchange = self.go_on(steps, None, self._endpoint.peer(host, port))
+            exchange = self.go_on(steps, None, peer_of(self._endpoint, host, port))
             self._endpoint.tick()
         except (OSError, ValueError):  # no such host, no such path
             return 0

@@ -2,7 +2,7 @@
 
 from .exchange import Exchange
 from .message import const
-from .request import request
+from .request import peer_of, request
 
 _MOST = const(32)  # servers that are heard
 
@@ -31,6 +31,6 @@ class Poll(Exchange):
 def poll_of(client, url, seconds, options):
     """A Poll that has begun."""
     message, host, port, timing = request(1, url, non=True, timeout=seconds, **options)
-    poll = Poll(message, client.endpoint.peer(host, port), **timing)
+    poll = Poll(message, peer_of(client.endpoint, host, port), **timing)
     client.endpoint.layer.start(poll)
     return poll

@@ -14,10 +14,8 @@ from .message import LIMIT, const
 
 _LONG = const(1 << 28)  # ms: 3 days, so that the clock is looked at before its ticks are ambiguous, after 6
 _PAUSE = const(20)  # ms after an error, which may come again at once
-_SHORT = const(256)  # bytes of a message where there is no room for more
+_SIZES = const((1153, 256, 64))  # bytes to make room for, what there is of it: LIMIT and one more, or less
 _ROOM = const(100000)  # bytes: with more free at the start, garbage is nobody's concern but the collector's
-_NAMES = const(8)  # addresses kept
-_IDS = const(60000)  # message ids, of which a peer may remember each for 247 s: another port has new ones
 
 
 def resolve(host, port):
@@ -36,9 +34,7 @@ class Socket:
     """A UDP socket at any port, opened when first used; an error counts as a lost datagram."""
 
     socket = poll = family = None
-
-    def __init__(self):
-        self._peers = {}
+    resolve = staticmethod(resolve)
 
     def open(self, family):
         """Opens it for addresses of one family."""
@@ -47,20 +43,6 @@ class Socket:
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.poll = select.poll()
         self.poll.register(self.socket, select.POLLIN)
-
-    def peer(self, host, port):
-        """The address of a host; OSError for a name that is not found."""
-        name = host, port
-        if name not in self._peers:
-            if len(self._peers) == _NAMES:
-                self._peers.clear()
-            # Once: getaddrinfo blocks, on a board without Wi-Fi for ever, and a name server may be gone later.
-            self._peers[name] = resolve(host, port)
-            collect()  # of what it left, so that what follows leaves whole what is free
-        family, address = self._peers[name]
-        if not self.socket or self.family != family:
-            self.open(family)
-        return address
 
     def send(self, datagram, peer):
         """Sends one datagram."""
@@ -74,14 +56,17 @@ class Socket:
         try:
             if not self.poll.poll(ms):
                 return None
-            try:
-                return self.socket.recvfrom(LIMIT + 1)  # one that is too long shows itself by the last byte
-            except MemoryError:
-                collect()
-            if not self.poll.poll(0):  # taken from the socket all the same, and lost
-                return None
-            came = self.socket.recvfrom(_SHORT)
-            return came if len(came[0]) < _SHORT else (None, came[1])
+            for size in _SIZES:
+                try:
+                    came = self.socket.recvfrom(size)
+                    # One that is too long shows itself by the last byte.
+                    return came if size > LIMIT or len(came[0]) < size else (None, came[1])
+                except MemoryError:
+                    collect()
+                    if size == _SIZES[-1]:
+                        raise
+                if not self.poll.poll(0):  # taken from the socket all the same, and lost
+                    return None
         except (OSError, AttributeError):
             sleep_ms(ms and _PAUSE)
 
@@ -100,13 +85,6 @@ class Endpoint:
         self.socket = socket or Socket()
         self.tight = mem_free() < _ROOM
         self._ticks = ticks_ms()
-
-    def peer(self, host, port):
-        """The address of a host; OSError for a name that is not found."""
-        if self.layer.ids > _IDS and not self.layer.exchanges:
-            self.layer.ids = 0
-            self.socket.close()
-        return self.socket.peer(host, port)
 
     def _look(self):
         # At the clock.

@@ -2,7 +2,7 @@
 
 from .net import ticks_diff, ticks_ms
 from .observation import Observation
-from .request import request, whole
+from .request import peer_of, request, whole
 
 
 class Observe:
@@ -13,7 +13,7 @@ class Observe:
         self._client = client
         self._endpoint = client.endpoint
         self._limit = limit
-        self._observation = Observation(message, self._endpoint.peer(host, port), **timing)
+        self._observation = Observation(message, peer_of(self._endpoint, host, port), **timing)
         self._endpoint.layer.start(self._observation)
 
     def __iter__(self):

@@ -133,6 +133,11 @@ class Observers:
             self._all.remove(observer)
             self._server.layer.stop(observer.busy)
 
+    def let_go(self):
+        """Tells nobody any more."""
+        while self._all:
+            self.drop(self._all[0])
+
     def reset(self, id, peer):
         """A peer does not know what a notification was for."""
         for observer in list(self._all):

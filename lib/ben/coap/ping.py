@@ -4,7 +4,7 @@ from errno import ECONNRESET
 
 from .exchange import Exchange
 from .message import Message
-from .request import request
+from .request import peer_of, request
 
 
 class Ping(Exchange):
@@ -21,4 +21,4 @@ class Ping(Exchange):
 def ping_of(client, url, options):
     """A Ping of the endpoint of a URL."""
     _, host, port, timing = request(0, url, **options)
-    return Ping(Message(), client.endpoint.peer(host, port), **timing)
+    return Ping(Message(), peer_of(client.endpoint, host, port), **timing)

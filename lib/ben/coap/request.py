@@ -1,5 +1,6 @@
 """A request, from its URL to the last block of its response (RFC 7252, 6.4)."""
 
+from gc import collect
 from os import urandom
 
 from .message import LIMIT, Message, const
@@ -16,6 +17,10 @@ _TOKEN = const(4)  # bytes: what RFC 7252, 5.3.1 has at least where nothing else
 _BLOCK = const(1024)  # bytes of payload in one message
 _MORE = const(32)  # bytes of what is added to the options of a request
 _BLOCK2 = const(23)
+_NAMES = const(8)  # addresses kept
+_IDS = const(60000)  # message ids, of which a peer may remember each for 247 s: another port has new ones
+
+_peers = {}  # (family, address) by (host, port)
 
 
 def request(code, url, non=False, **options):
@@ -54,6 +59,25 @@ def put_url(message, url):
                 raise ValueError(url)
             message.add(number, part)
     return host, port
+
+
+def peer_of(endpoint, host, port):
+    """The address of a host, for the socket of an endpoint; OSError for a name that is not found."""
+    layer, socket = endpoint.layer, endpoint.socket
+    if layer.ids > _IDS and not layer.exchanges:
+        layer.ids = 0
+        socket.close()
+    name = host, port
+    if name not in _peers:
+        if len(_peers) == _NAMES:
+            _peers.clear()
+        # Once: getaddrinfo blocks, on a board without Wi-Fi for ever, and a name server may be gone later.
+        _peers[name] = socket.resolve(host, port)
+        collect()  # of what it left, so that what follows leaves whole what is free
+    family, address = _peers[name]
+    if not socket.socket or socket.family != family:
+        socket.open(family)
+    return address
 
 
 def _cut(text, at):

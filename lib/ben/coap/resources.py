@@ -8,6 +8,8 @@ _NON = const(1)
 _ACK = const(2)
 _METHODS = const(("get", "post", "put", "delete", "fetch", "patch", "ipatch"))
 _REPLY = const(3)  # in what handling keeps of a request
+_ROOM = const(1200)  # bytes in one piece, to go on with
+_LEAST = const(64)  # without which nothing can be received
 _LONG = const(170)  # bytes of a reply, of which not all that are kept may be as long
 _BAD_OPTION = const(0x82)
 _NOT_FOUND = const(0x84)
@@ -71,16 +73,17 @@ class Resources:
             layer.out.append((seen[_REPLY], peer))
 
     def spare(self):
-        """Lets go of bodies under way and of requests of late; whether there were any."""
-        had = self.bodies or self._seen
+        """Lets go of what strangers had it keep; MemoryError where it is not that which fills the heap."""
         self.bodies = None
         self._seen = []
-        return had
-
-    def reset(self, id, peer):
-        """A message of this server's means nothing to its peer."""
-        if self.observers:
-            self.observers.reset(id, peer)
+        try:
+            bytearray(_ROOM)
+        except MemoryError:
+            if self.layer.exchanges:
+                self.layer.rules.give_up(self.layer)
+            if self.observers:
+                self.observers.let_go()
+            bytearray(_LEAST)
 
     def tick(self):
         """Does what is due; returns the ms until there is more to do, or None."""
@@ -127,7 +130,7 @@ class Resources:
         if not resource and request.path == _CORE:
             from .core import core
 
-            resource = self.paths[_CORE] = Resource(get=core)
+            resource = Resource(get=core)
         if not resource:
             raise Error(_NOT_FOUND)
         handler = resource.handlers.get(request.method)
@@ -153,8 +156,8 @@ class Resources:
         """Sends what a handler came to, once."""
         if request.finished:
             return
-        if self.later:
-            self.later = [each for each in self.later if each is not request]
+        if request in self.later:  # and no new list, for which there may be no memory
+            self.later.remove(request)
         try:
             reply = message_of(request.method, result)
             body = reply.payload

@@ -94,6 +94,9 @@ def tick(layer: Layer, wait: int | None) -> int | None:
 def ask_again(layer: Layer, peer: _Peer) -> None:
     """Something of a peer's was cut on its way in: its answers are sent for again, at once."""
 
+def give_up(layer: Layer) -> None:
+    """Ends answers and notifications that are under way: for a server whose memory is short."""
+
 def empty(layer: Layer, message: Message, peer: _Peer) -> bool:
     """An acknowledgement or a reset has come; whether it was for an exchange. Source: RFC 7252, 4.2."""
 
@@ -105,3 +108,6 @@ def response(layer: Layer, message: Message, peer: _Peer) -> bool:
 
     Source: RFC 7252, 5.3.2 and 5.2.2.
     """
+
+def unknown(message: Message) -> int:
+    """The number of the first option that has to be understood and is not known here, or 0 (RFC 7252, 5.4.1)."""

@@ -74,9 +74,6 @@ class Message:
     def encode(self) -> bytearray:
         """The datagram. Source: RFC 7252, 3 and 3.1."""
 
-def unknown(message: Message) -> int:
-    """The number of the first option that has to be understood and is not known here, or 0 (RFC 7252, 5.4.1)."""
-
 def decode(datagram: bytes, limit: int = 1152) -> Message:
     """The Message of a datagram of at most limit bytes.
 

@@ -30,17 +30,12 @@ class Socket:
     family: int | None
     """The family of addresses that it is for; None before it was first opened."""
 
-    def __init__(self) -> None:
-        """It is not opened yet."""
+    @staticmethod
+    def resolve(host: str, port: int) -> tuple[int, _Peer]:
+        """As above, for who has only the socket."""
 
     def open(self, family: int | None) -> None:
         """Opens it for addresses of one family; closes what was open. OSError."""
-
-    def peer(self, host: str, port: int) -> _Peer:
-        """The address of a host, for which it opens the socket; OSError for a name that is not found.
-
-        A name is looked up once; 8 are kept.
-        """
 
     def send(self, datagram: _Bytes, peer: _Peer) -> None:
         """Sends one datagram. OSError is taken for loss: a copy follows."""
@@ -71,13 +66,6 @@ class Endpoint:
 
     def __init__(self, socket: _Socket | None = None) -> None:
         """socket: a `Custom`, or a server's; without it one at any port, which is not opened yet."""
-
-    def peer(self, host: str, port: int) -> _Peer:
-        """The address of a host; OSError for a name that is not found.
-
-        Closes the socket first where its message ids have been used up and nothing is under way: the next one is at
-        another port, for which they are new (RFC 7252, 4.4).
-        """
 
     def receive(self, datagram: bytes | None, peer: _Peer) -> None:
         """Hands on what came, None for what was cut, and sends what follows."""

@@ -66,5 +66,8 @@ class Observers:
     def drop(self, observer: Observer) -> None:
         """An observer is told no more, nor sent copies of the last."""
 
+    def let_go(self) -> None:
+        """Tells nobody any more: for a server whose memory is short."""
+
     def reset(self, id: int, peer: _Peer) -> None:
         """A peer does not know what the notification with this message id was for: it is dropped."""

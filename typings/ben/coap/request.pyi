@@ -5,7 +5,8 @@ from typing import Any, Generic, Protocol, TypedDict, TypeVar
 
 from typing_extensions import TypeAlias, Unpack
 
-from .message import Message, _Body, _Value
+from .message import Message, _Body, _Peer, _Value
+from .net import Endpoint
 
 _Reply = TypeVar("_Reply", covariant=True)
 _There = TypeVar("_There", covariant=True)
@@ -107,6 +108,13 @@ def put_url(message: Message, url: str) -> tuple[str, int]:
 
 def unescape(text: str) -> bytes:
     """The bytes of a text in which %41 is a letter; ValueError for % without two hex digits."""
+
+def peer_of(endpoint: Endpoint, host: str, port: int) -> _Peer:
+    """The address of a host, for the socket of an endpoint, which it opens; OSError for a name that is not found.
+
+    A name is looked up once for all clients; 8 are kept. Closes the socket first where its message ids have been used up
+    and nothing is under way: the next one is at another port, for which they are new (RFC 7252, 4.4).
+    """
 
 def transfer(
     message: Message, payload: _Body, into: _Into | None, limit: int

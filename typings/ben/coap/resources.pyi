@@ -130,10 +130,12 @@ class Resources:
     def flush(self) -> None:
         """Sends what is to go out: nothing here, a driver puts its own in this place."""
 
-    def spare(self) -> object:
-        """Lets go of bodies under way and of requests of late; whether there were any.
+    def spare(self) -> None:
+        """Lets go of what strangers had it keep; MemoryError where it is not that which fills the heap.
 
-        For the driver, where memory is short: a body is sent anew (4.08), and a copy of a request runs its handler again.
+        For the driver, where memory is short: a body is sent anew (4.08), and a copy of a request runs its handler
+        again. Where that leaves less than 1200 bytes in one piece, answers under way and observers go, too; where there
+        are not even 64 then, modules and the program's own objects fill the heap.
         """
 
     def notify(self, path: str) -> int:
@@ -141,9 +143,6 @@ class Resources:
 
     def receive(self, message: Message, peer: _Peer) -> None:
         """A request has come; a copy of one gets the reply that the first got (RFC 7252, 4.5)."""
-
-    def reset(self, id: int, peer: _Peer) -> None:
-        """The message of this server's with this id means nothing to its peer: an observer that wants no more."""
 
     def tick(self) -> int | None:
         """Does what is due; returns the ms until there is more to do, or None."""
