@@ -14,7 +14,7 @@ from .message import LIMIT, const
 
 _LONG = const(1 << 28)  # ms: 3 days, so that the clock is looked at before its ticks are ambiguous, after 6
 _PAUSE = const(20)  # ms after an error, which may come again at once
-_SIZES = const((1153, 256, 64))  # bytes to make room for, what there is of it: LIMIT and one more, or less
+_SIZES = const((1153, 320, 64))  # bytes to make room for, what there is of it: LIMIT and one more, or less
 _ROOM = const(100000)  # bytes: with more free at the start, garbage is nobody's concern but the collector's
 
 
