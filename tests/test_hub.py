@@ -183,11 +183,24 @@ run(main)
 """
 
 
+def listening(hub):
+    """The queue of what a thread of its own hears, which ends with the server."""
+    got = queue.Queue()
+
+    def away(error):
+        raise error
+
+    def listen():
+        with contextlib.suppress(OSError):
+            hub.listen(lambda *message: got.put(message), away)
+
+    threading.Thread(target=listen, daemon=True).start()
+    return got
+
+
 @pytest.mark.parametrize("driver", HUBS)
 def test_a_board_sends_and_receives_by_itself(board, driver, host, controller, tmp_path):
-    got = queue.Queue()
-    sink = Hub(LOCAL, host.port, "sink", keyfile=tmp_path / "key.sec", device=3)
-    threading.Thread(target=sink.listen, args=(lambda *message: got.put(message),), daemon=True).start()
+    got = listening(Hub(LOCAL, host.port, "sink", timeout=2, keyfile=tmp_path / "key.sec", device=3))
     joined(controller, "sink")
     path = board.folder / "asks.py"
     path.write_text(script(driver, ASKS))
@@ -244,9 +257,8 @@ def test_what_comes_once_more_is_dropped(host, controller, tmp_path):
 
 def test_who_listens_can_send_meanwhile(host, controller, tmp_path):
     """Over the same Hub: in another task, and in another thread."""
-    lamp = Hub(LOCAL, host.port, "lamp", keyfile=tmp_path / "key.sec", device=BOARD)
-    got = queue.Queue()
-    threading.Thread(target=lamp.listen, args=(lambda *message: got.put(message),), daemon=True).start()
+    lamp = Hub(LOCAL, host.port, "lamp", timeout=2, keyfile=tmp_path / "key.sec", device=BOARD)
+    got = listening(lamp)
     joined(lamp, "lamp")
     lamp.send("lamp", "to myself")
     assert got.get(timeout=PATIENCE) == ("lamp", "to myself")

@@ -10,6 +10,7 @@ from unittest import mock
 import ben.coap
 from ben.coap import net
 
+from . import stand_in
 from .coap_schedule import FAULTS, LENGTH, Schedule
 from .play import NONE
 from .world import Broken
@@ -25,7 +26,7 @@ def _everything():
         for found in pkgutil.iter_modules(ben.coap.__path__, "ben.coap."):
             module = import_module(found.name)
             if hasattr(module, "urandom"):
-                stack.enter_context(mock.patch.object(module, "urandom", chance.randbytes))
+                stack.enter_context(mock.patch.object(module, "urandom", stand_in.urandom(chance)))
         yield chance
 
 

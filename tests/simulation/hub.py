@@ -20,8 +20,10 @@ from .world import Broken
 def _everything(real):
     with contextlib.ExitStack() as stack:
         chance = stack.enter_context(stand_in.everything(real))
-        stack.enter_context(mock.patch.object(ben.hub, "urandom", chance.randbytes))
-        stack.enter_context(mock.patch.object(benserver.hub, "os", SimpleNamespace(urandom=chance.randbytes)))
+        stack.enter_context(mock.patch.object(ben.hub, "urandom", stand_in.urandom(chance)))
+        stack.enter_context(
+            mock.patch.object(benserver.hub, "os", SimpleNamespace(urandom=stand_in.urandom(chance)))
+        )
         # of tasks that are killed with their server
         stack.enter_context(mock.patch.object(logging.getLogger("benserver"), "disabled", True))
         stack.enter_context(mock.patch.object(network, "LATEST", LATEST))
