@@ -21,6 +21,9 @@ OCCUR = """
     replayed, reply to a stranger, reply to an old address, held to the end, lost on the way of a last request
 """
 RARE = {
+    "any acknowledgement answers": 80,
+    "notifications in any order": 30,
+    "the clock not looked at when something comes": 40,
     "all notifications are kept": 111,
     "old ones are new": 35,
     "any body of a peer's": 184,

@@ -24,7 +24,11 @@ OCCUR = """
     crash afterwards, crash stopped, held to the end, sweep, reply to an old address, reply to a stranger,
     last send as it is, last send crashed, last send stopped, last send rebooted
 """
-RARE = {"does not join again": 25}  # seeds near which they show, to save time
+RARE = {
+    "does not join again": 25,
+    "no life after a drop": 25,
+    "room not given back": 115,
+}  # seeds near which they show, to save time
 
 
 def test_no_promise_breaks():

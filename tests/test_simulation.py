@@ -10,7 +10,8 @@ from simulation import broken, play, search
 from simulation.world import Broken
 
 # first seed, sends, with real cryptography
-RUNS = [(0, 40000, False), (100000, 35000, False), (200000, 25000, True)]
+RUNS = [(0, 16000, False), (100000, 14000, False), (200000, 10000, True)]
+LONG = [(first, 10 * sends, real) for first, sends, real in RUNS]
 
 # What has to have happened in each run, besides the faults
 OCCUR = """
@@ -42,7 +43,9 @@ RARE = {  # seeds near which they show, to save time
 }
 
 
-@pytest.mark.parametrize(("first", "sends", "real"), RUNS)
+@pytest.mark.parametrize(
+    ("first", "sends", "real"), [*RUNS, *(pytest.param(*run, marks=pytest.mark.soak) for run in LONG)]
+)
 def test_no_promise_breaks(first, sends, real):
     counts = play.run(first, sends, real=real)
     assert counts["sends"] >= sends
