@@ -115,7 +115,7 @@ class Schedule:
         if self._happens("reboot"):
             board.reboot(self.chance.choice(("cold", "warm", "stale")))
         if self._happens("wrap") and any(board.exchange.token[1:]) and board.exchange.seq:
-            board.exchange.seq = self.chance.randrange(64900, 65536)
+            board.wrap(self.chance.randrange(64900, 65536))
         if self._happens("reboot"):
             self.world.at(self.chance.uniform(0, 2), self._pull, board)
         board.send(self._request(board))
