@@ -8,7 +8,7 @@ _URI_PATH = const(11)
 _PART_MAX = const(255)  # bytes of a segment of a path, an argument of a query, a host
 _ONCE = const((3, 7))  # Uri-Host, Uri-Port; of the others that may be there once, features knows
 _PROXY = const((35, 39))  # Proxy-Uri, Proxy-Scheme
-_KNOWN = const((3, 7, 11, 15))  # the others that have to be understood: Uri-Host, -Port, -Path, -Query
+_KNOWN = const((3, 7, 15))  # the others that have to be understood: Uri-Host, -Port, -Query
 # If-Match, ETag, If-None-Match, Observe, Accept, Block2, Block1, No-Response
 _SPECIAL = const((1, 4, 5, 6, 17, 23, 27, 258))
 
@@ -57,7 +57,8 @@ def message_of(method, result):
             result = str(result)  # another exception, say
     elif hasattr(result, "fill"):  # a Response, which need not be loaded to know that this is none
         result = result.fill(reply)
-    reply.payload = b"" if result is None else result.encode() if isinstance(result, str) else result
+    if result is not None:
+        reply.payload = result.encode() if isinstance(result, str) else result
     return reply
 
 
@@ -86,7 +87,9 @@ class Request:
         for number, value in self.message.options:
             if number == _URI_PATH:
                 path.append(value.decode().replace("/", "%2F"))
-            if number in _SPECIAL:
+                if len(value) > _PART_MAX:
+                    bad = number
+            elif number in _SPECIAL:
                 self.special = True
             elif number in _PROXY:
                 proxy = number
@@ -104,12 +107,13 @@ class Request:
         if proxy:
             raise Error(_PROXYING_NOT_SUPPORTED)
 
-    @property
-    def query(self):
-        """The arguments of the query by name, None for one without a value; Error."""
-        from .query import query_of
+    def __getattr__(self, name):
+        # query; with a property, each attribute would take five times as long to set
+        if name == "query":
+            from .query import query_of
 
-        return query_of(self.message)
+            return query_of(self.message)
+        raise AttributeError(name)
 
     def acknowledge(self):
         """Tells the client that the answer will take a while, so that it waits."""

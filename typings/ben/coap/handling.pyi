@@ -82,6 +82,9 @@ class Request:
     payload: bytes
     """The body: all of it, where it came in many blocks, but for a handler that takes these (stream=True)."""
 
+    query: dict[str, str | None]
+    """The arguments of the query by name, decoded; None for one without a value. Only read; Error 4.02 for bad UTF-8."""
+
     path: str
     """The path, without / at its ends, decoded; a / inside a segment is %2F. Set by read()."""
 
@@ -98,10 +101,6 @@ class Request:
 
         Source: RFC 7252, 5.4.1 and 5.7.2.
         """
-
-    @property
-    def query(self) -> dict[str, str | None]:
-        """The arguments of the query by name, decoded; None for one without a value. Error 4.02 for bad UTF-8."""
 
     def acknowledge(self) -> None:
         """Tells the client that the answer will take a while, so that it waits and sends no copies.

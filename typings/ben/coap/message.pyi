@@ -49,15 +49,13 @@ class Message:
 
     payload: bytes
     """The payload, b"" where there is none."""
+    status: str
+    """The code as RFC 7252 writes it: "2.05" (RFC 7252, 12.1). Only read."""
 
     def __init__(
         self, code: int = 0, payload: bytes = b"", type: int = 0, id: int = 0, token: bytes = b""
     ) -> None:
         """All are kept; there are no options yet."""
-
-    @property
-    def status(self) -> str:
-        """The code as RFC 7252 writes it: "2.05" (RFC 7252, 12.1)."""
 
     def add(self, number: int, value: _Value = b"") -> None:
         """Puts an option, of bytes, text or a number, behind those of its number and of lower ones.
