@@ -4,7 +4,6 @@ import asyncio
 
 from .message import const
 from .net import Endpoint as Blocking
-from .net import collect
 
 try:
     from asyncio import core
@@ -100,8 +99,7 @@ class Endpoint(Blocking):
         finally:
             self._at_work = False
         self.wake()
-        if self.tight:  # as in step()
-            collect()
+        self.tidy()
         return wait
 
     def wake(self, error=None):

@@ -119,11 +119,10 @@ def ask_again(layer, peer):
 
 
 def give_up(layer):
-    """Ends answers and notifications that are under way."""
-    for exchange in list(layer.exchanges):
-        if not exchange.answered:
-            layer.stop(exchange)
-            exchange.fail(ETIMEDOUT)
+    """Ends answers and notifications that are under way; nobody is told, for which there may be no memory."""
+    for at in range(len(layer.exchanges) - 1, -1, -1):
+        if not layer.exchanges[at].answered:
+            layer.exchanges.pop(at)
 
 
 def empty(layer, message, peer):

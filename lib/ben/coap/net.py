@@ -15,7 +15,7 @@ from .message import LIMIT, const
 _LONG = const(1 << 28)  # ms: 3 days, so that the clock is looked at before its ticks are ambiguous, after 6
 _PAUSE = const(20)  # ms after an error, which may come again at once
 _SIZES = const((1153, 320, 64))  # bytes to make room for, what there is of it: LIMIT and one more, or less
-_ROOM = const(100000)  # bytes: with more free at the start, garbage is nobody's concern but the collector's
+_SHARE = const(8000)  # bytes free at the start for each datagram from one collection of garbage to the next
 
 
 def resolve(host, port):
@@ -83,7 +83,7 @@ class Endpoint:
     def __init__(self, socket=None):
         self.layer = Layer()
         self.socket = socket or Socket()
-        self.tight = mem_free() < _ROOM
+        self._each = self._left = mem_free() // _SHARE  # datagrams until garbage is collected
         self._ticks = ticks_ms()
 
     def _look(self):
@@ -109,13 +109,17 @@ class Endpoint:
         while self.layer.out:
             self.socket.send(*self.layer.out.pop(0))
 
+    def tidy(self):
+        """Collects garbage now and then, so that what is kept of what comes goes into the holes."""
+        self._left -= 1
+        if self._left < 0:
+            self._left = self._each
+            collect()
+
     def step(self, ms=None):
         """Waits for one datagram, until something is due, or at most so many ms; True where one came."""
         wait = self.tick()
-        if (
-            self.tight
-        ):  # while there is nothing to do, so that what is kept of the next one goes into the holes
-            collect()
+        self.tidy()
         if wait is None or ms is not None and ms < wait:
             wait = ms
         came = self.socket.recv(_LONG if wait is None else wait)

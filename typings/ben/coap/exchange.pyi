@@ -95,7 +95,7 @@ def ask_again(layer: Layer, peer: _Peer) -> None:
     """Something of a peer's was cut on its way in: its answers are sent for again, at once."""
 
 def give_up(layer: Layer) -> None:
-    """Ends answers and notifications that are under way: for a server whose memory is short."""
+    """Ends answers and notifications that are under way, for a server whose memory is short; no exchange is told."""
 
 def empty(layer: Layer, message: Message, peer: _Peer) -> bool:
     """An acknowledgement or a reset has come; whether it was for an exchange. Source: RFC 7252, 4.2."""
