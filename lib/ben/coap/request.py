@@ -52,13 +52,19 @@ def put_url(message, url):
     port = int(port or _PORT)
     if not host or not 0 < port < 65536:
         raise ValueError(url)
-    for number, parts in ((_URI_PATH, path and path.split("/")), (_URI_QUERY, query and query.split("&"))):
-        for part in parts:
+    _put(message, _URI_PATH, path, "/")
+    _put(message, _URI_QUERY, query, "&")
+    return host, port
+
+
+def _put(message, number, text, between):
+    # Behind all that the message has, for its URL comes first.
+    if text:
+        for part in text.split(between):
             part = unescape(part)
             if len(part) > _PART_MAX:
-                raise ValueError(url)
-            message.add(number, part)
-    return host, port
+                raise ValueError(text)
+            message.options.append((number, part))
 
 
 def peer_of(endpoint, host, port):
@@ -87,9 +93,11 @@ def _cut(text, at):
 
 def unescape(text):
     """The bytes of a text in which %41 is a letter; ValueError."""
-    first, *rest = text.encode().split(b"%")
-    for piece in rest:
-        first += bytes((int(piece[:2], 16),)) + piece[2:]
+    first = text.encode()
+    if "%" in text:
+        first, *rest = first.split(b"%")
+        for piece in rest:
+            first += bytes((int(piece[:2], 16),)) + piece[2:]
     return first
 
 
