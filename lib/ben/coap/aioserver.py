@@ -36,18 +36,21 @@ class Server(Blocking):
         self.endpoint.move()
 
     def _spawn(self, request, awaitable):
-        while self._tasks and self._tasks[0].done():
-            self._tasks.pop(0)
         self._tasks.append(asyncio.create_task(self._finish(request, awaitable)))
 
     async def _finish(self, request, awaitable):
         try:
-            result = await awaitable
-        except asyncio.CancelledError as error:
-            self.resources.fail(request, error)
-            raise
-        except Exception as error:
-            self.resources.fail(request, error)
-        else:
-            self.resources.finish(request, result)
-        self.flush()
+            try:
+                result = await awaitable
+            except asyncio.CancelledError as error:
+                self.resources.fail(request, error)
+                raise
+            except Exception as error:
+                self.resources.fail(request, error)
+            else:
+                self.resources.finish(request, result)
+            self.flush()
+        except MemoryError as error:
+            self.endpoint.wake(error)  # run() knows what to do
+        finally:
+            self._tasks.remove(asyncio.current_task())
