@@ -47,9 +47,10 @@ DRIVERS = {
     ),
 }
 SMALL = (  # driver, whether there is something to observe, K of heap
-    ("blocking", False, 30),
-    ("blocking", True, 34),
-    ("asyncio", True, 52),
+    ("blocking", False, 26),
+    ("blocking", True, 30),
+    ("asyncio", False, 38),
+    ("asyncio", True, 46),
 )
 DATAGRAMS = 1200
 PEERS = 8

@@ -79,6 +79,33 @@ def test_a_failure_reaches_all_who_wait():
     asyncio.run(main())
 
 
+def test_a_server_without_memory_ends_but_not_while_a_handler_runs_that_may_give_some_back():
+    def nothing():
+        raise MemoryError
+
+    async def slow(request):
+        await asyncio.sleep(0.3)
+        ended.append(True)
+        return "late"
+
+    async def main():
+        server = aio.Server(0, "127.0.0.1")
+        server.add("slow", get=slow)
+        running = asyncio.create_task(server.run())
+        await asyncio.sleep(0)
+        with pytest.raises(OSError):
+            await aio.Client().get(url(server, "slow"), timeout=0.1)
+        server.endpoint.enter = nothing
+        server.endpoint.wake(MemoryError())
+        with pytest.raises(MemoryError):
+            await asyncio.wait_for(running, 5)
+        assert ended, "the handler had not, and held memory"
+        server.close()
+
+    ended = []
+    asyncio.run(main())
+
+
 def test_a_handler_that_is_cancelled_is_answered_and_gone():
     async def handler(request):
         raise asyncio.CancelledError

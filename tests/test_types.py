@@ -375,7 +375,11 @@ KNOWN = {
     # For the unix port, which has it; no other has addresses of bytes.
     "lib/ben/coap/address.py": ['"inet_ntop" is not a known attribute of module "socket"'],
     "lib/ben/coap/aioserver.py": [  # whose Endpoint is that of aioendpoint
-        f'Cannot access attribute "{name}" for class "Endpoint"' for name in ("enter", "move", "wait")
+        f'Cannot {verb} attribute "{name}" for class "Endpoint"'
+        for verb, name in (
+            *(("access", name) for name in ("enter", "move", "wait", "wake", "short")),
+            ("assign to", "short"),
+        )
     ],
     "lib/ben/coap/bodies.py": ['Cannot assign to attribute "path" for class "Body"'],
     "lib/ben/coap/request.py": ["Expected 2 positional arguments"],  # of tuple.index(), where one will do

@@ -5,6 +5,9 @@ import asyncio
 from .message import const
 from .net import Endpoint as Blocking
 
+_LONG = const(60000)  # ms without anything to do
+_PAUSE = const(20)  # ms between two looks at an object that cannot be waited for
+
 try:
     from asyncio import core
 
@@ -17,22 +20,26 @@ try:
 
     async def ready(sock, ms, _):
         """True when there is something to read, False after ms milliseconds."""
+        reading = asyncio.create_task(_read(sock))  # pyright: ignore - it takes generators
         try:
-            await asyncio.wait_for_ms(_read(sock), ms)
+            await asyncio.wait_for_ms(reading, ms)
         except asyncio.TimeoutError:
             return False
+        except MemoryError:
+            if ms < _LONG:
+                reading.cancel()
+                raise
+            await reading  # without a timer, which takes more memory
         return True
 
 except ImportError:
     from ..cpython import ready, running
 
-_LONG = const(60000)  # ms without anything to do
-_PAUSE = const(20)  # ms between two looks at an object that cannot be waited for
-
 
 class Endpoint(Blocking):
     """A socket and its message layer, moved on by a task of its own while anything is under way."""
 
+    short = 0  # times in a row that a server had no memory, and nothing has come since
     _loop = None
     _at_work = True  # the task, just now; before enter() there is nothing to move
 
@@ -94,6 +101,7 @@ class Endpoint(Blocking):
         self._at_work = True
         try:
             if came:
+                self.short = 0
                 self.receive(*came)
             wait = self.tick()
         finally:

@@ -3,7 +3,10 @@
 import asyncio
 
 from .aioendpoint import Endpoint
+from .message import const
 from .server import Server as Blocking
+
+_OFTEN = const(100)  # times in a row without memory for the next datagram: it will not come back
 
 
 class _Forever:
@@ -28,8 +31,18 @@ class Server(Blocking):
                 self.endpoint.move()
                 await self.endpoint.wait(_Forever())
             except MemoryError:  # what strangers sent may have taken it
-                self.resources.spare()
-                await asyncio.sleep(0)  # handlers that run may give back some, too
+                self._spare()
+                await asyncio.sleep(0)
+
+    def _spare(self):
+        self.endpoint.short += 1
+        try:
+            self.resources.spare()
+            if self.endpoint.short > _OFTEN:
+                raise MemoryError
+        except MemoryError:
+            if not self._tasks:  # handlers that run will give back some, too
+                raise
 
     def flush(self):
         """Sends what is to go out."""

@@ -15,6 +15,9 @@ class _Waited(Protocol):
 class Endpoint(_Blocking):
     """A socket and its message layer, moved on by a task of its own while anything is under way."""
 
+    short: int
+    """How many times in a row a server that runs on it had no memory for the next datagram."""
+
     def enter(self) -> None:
         """Makes it ready for the loop that runs. What an earlier loop left under way never ends."""
 

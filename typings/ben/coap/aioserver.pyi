@@ -45,7 +45,10 @@ class Server(_Blocking):
         """Opens the socket. Arguments and errors as of `ben.coap.server.Server`."""
 
     async def run(self) -> NoReturn:  # type: ignore[override]
-        """Serves until it is cancelled. Raises what the endpoint failed with, as a MemoryError; it may be called again.
+        """Serves until it is cancelled. Raises what the endpoint failed with; it may be called again.
+
+        MemoryError: a hundred times in a row there was none for the next datagram, and no handler runs that may give
+        some back.
 
         `poll()` is the blocking server's, and not for this one.
         """
