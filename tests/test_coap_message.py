@@ -93,6 +93,21 @@ def test_what_is_no_url(url):
         request(1, url)
 
 
+def test_a_url_that_comes_again_is_as_at_first():
+    """It is taken apart once; what other arguments add is for one request."""
+    one, other = "coap://[::1]:61616/a/b?c", "coap://host.example/a"
+    first = [request(1, url) for url in (one, other)]
+    assert [len(each[0].options) for each in first] == [3, 2]
+    for _ in range(2):
+        assert len(request(1, one, query={"d": "1"}, format=0)[0].options) == 5
+        for url, (message, *to, _) in zip((one, one, other), (first[0], first[0], first[1])):
+            again = request(1, url)
+            assert (again[0].options, [*again[1:3]]) == (message.options, to)
+        for _ in range(2):
+            with pytest.raises(ValueError):
+                request(1, one + "/" + 256 * "x")
+
+
 @pytest.mark.parametrize(
     "options",
     (
