@@ -382,7 +382,13 @@ KNOWN = {
         )
     ],
     "lib/ben/coap/bodies.py": ['Cannot assign to attribute "path" for class "Body"'],
-    "lib/ben/coap/request.py": ["Expected 2 positional arguments"],  # of tuple.index(), where one will do
+    "lib/ben/coap/request.py": [
+        "Expected 2 positional arguments",  # of tuple.index(), where one will do
+        'No overloads for "__setitem__" match the provided arguments',  # of a list that has None at first
+        'Argument of type "list[Unknown] | None" cannot be assigned to parameter "iterable" of type'
+        ' "Iterable[_T@list]" in function "__init__"',
+        '"None" is not iterable',
+    ],
     "lib/ben/coap/micro.py": ['Cannot access attribute "datagram" for class "_Request"'],
 }
 
