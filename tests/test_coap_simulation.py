@@ -13,7 +13,7 @@ RUNS = [(0, 1200), (100000, 1200)]  # first seed, operations
 
 # What has to have happened in all of them together, besides the faults
 OCCUR = """
-    copies, a request came again, a request came again that was forgotten, a response came again,
+    copies, never sent, a request came again, a request came again that was forgotten, a response came again,
     a handler that takes long, a handler ran again after others as it may, separate response, cut on its way in,
     observations, observations renewed, observer told 2.05, observer told error 110,
     told 2.04, told 2.05, told 4.04, told 4.05, told 4.08, told 4.13, told 5.00,

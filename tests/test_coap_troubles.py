@@ -79,6 +79,24 @@ def test_a_failure_reaches_all_who_wait():
     asyncio.run(main())
 
 
+def test_the_time_of_a_request_that_waits_for_another_goes_by():
+    """The peer is not there: what waited is over with the first, and was never sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        address = f"coap://127.0.0.1:{silent.getsockname()[1]}/x"
+
+        async def main():
+            client = aio.Client()
+            asked = [client.get(address, timeout=0.3, ack_timeout=9) for _ in range(3)]
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+        assert [error.args[0] for error in asyncio.run(main())] == 3 * [errno.ETIMEDOUT]
+        silent.setblocking(False)
+        silent.recv(100)
+        with pytest.raises(BlockingIOError):
+            silent.recv(100)
+
+
 def test_a_server_without_memory_ends_but_not_while_a_handler_runs_that_may_give_some_back():
     def nothing():
         raise MemoryError

@@ -28,6 +28,10 @@ RULES = {
     "an exchange without end": [
         (Exchange, "confirm", "self.due = self.end", "self.due = self.end = self.end + 900000")
     ],
+    "the time of a request that waits for another stands still": [
+        (exchange, "tick", "(exchange.peer in busy or exchange.end <= now)", "exchange.peer in busy"),
+        (exchange, "tick", "due = exchange.end if held", "due = now + 60000 if held"),
+    ],
     "all at once": [(exchange, "tick", "busy.append(exchange.peer)", "pass")],
     "stopped and still under way": [(Layer, "stop", "self.exchanges.remove(exchange)", "pass")],
     "separate responses not acknowledged": [

@@ -30,20 +30,19 @@ class Exchange:
     def __init__(self, message, peer, ack_timeout=2, ack_random_factor=1.5, max_retransmit=4, timeout=None):
         self.message = message
         self.peer = peer
-        self.lifetime = int(timeout * 1000) if timeout else _LIFETIME
+        # ms: when its time is over, also while it waits for another; before the first tick() how long that is, below 0
+        self.end = -int(timeout * 1000) if timeout else -_LIFETIME
         self.wait = int(1000 * ack_timeout * (1 + (ack_random_factor - 1) * urandom(1)[0] / 255))
         self.copies = max_retransmit
         if message.type == _NON:
-            self.wait = self.lifetime if timeout else _NON_ANSWER
+            self.wait = -self.end if timeout else _NON_ANSWER
             self.copies = 0
 
     def copy(self, now):
         """Whether another copy goes out now; without one it is over."""
-        if self.due is None:
-            self.end = now + self.lifetime
-        elif self.acknowledged or not self.copies or now >= self.end:
-            return False
-        else:
+        if self.due is not None:
+            if self.acknowledged or not self.copies or now >= self.end:
+                return False
             self.copies -= 1
             self.wait *= 2
         self.due = min(now + self.wait, self.end)
@@ -89,20 +88,24 @@ def start(layer, exchange):
 def tick(layer, wait):
     """Sends what is due, ends what is over; returns the ms until there is more to do, at most wait."""
     busy = []
+    now = layer.now
     for exchange in list(layer.exchanges):
-        if exchange.due is None and exchange.peer in busy:
-            continue
-        if exchange.due is None or exchange.due <= layer.now:
-            if not exchange.copy(layer.now):
+        if exchange.end < 0:
+            exchange.end = now - exchange.end
+        held = exchange.due is None and (exchange.peer in busy or exchange.end <= now)
+        due = exchange.end if held else exchange.due
+        if due is None or due <= now:
+            if held or not exchange.copy(now):
                 layer.exchanges.remove(exchange)
                 exchange.fail(ETIMEDOUT)
                 wait = 0  # somebody waits for this
                 continue
             layer.out.append((exchange.datagram, exchange.peer))
+            due = exchange.due
         if not exchange.acknowledged:
             busy.append(exchange.peer)
-        if wait is None or exchange.due - layer.now < wait:
-            wait = min(exchange.due - layer.now, _LONGEST)
+        if wait is None or due - now < wait:
+            wait = min(due - now, _LONGEST)
     return wait
 
 

@@ -26,7 +26,7 @@ class Observation(Exchange):
         super().__init__(message, peer, **timing)
         self.news = []
         self._number = None
-        self._first = self.wait, self.copies
+        self._first = self.wait, self.copies, self.end
 
     def take(self, message, peer, now):
         """A notification, unless a newer one came before it; True for the last."""
@@ -49,7 +49,7 @@ class Observation(Exchange):
             raise OSError(self.error, "no response")
         self._number = self.due = self.error = None
         self.acknowledged = self.over = False
-        self.wait, self.copies = self._first
+        self.wait, self.copies, self.end = self._first
 
     def cancellation(self):
         """The request by which the server strikes it out."""

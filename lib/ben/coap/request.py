@@ -58,19 +58,13 @@ def put_url(message, url):
     port = int(port or _PORT)
     if not host or not 0 < port < 65536:
         raise ValueError(url)
-    _put(message, _URI_PATH, path, "/")
-    _put(message, _URI_QUERY, query, "&")
-    return host, port
-
-
-def _put(message, number, text, between):
-    # Behind all that the message has, for its URL comes first.
-    if text:
-        for part in text.split(between):
+    for number, text, between in ((_URI_PATH, path, "/"), (_URI_QUERY, query, "&")):
+        for part in text.split(between) if text else ():
             part = unescape(part)
             if len(part) > _PART_MAX:
-                raise ValueError(text)
-            message.options.append((number, part))
+                raise ValueError(url)
+            message.options.append((number, part))  # behind all that it has, for its URL comes first
+    return host, port
 
 
 def peer_of(endpoint, host, port):

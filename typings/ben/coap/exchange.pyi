@@ -39,11 +39,8 @@ class Exchange:
     datagram: bytearray
     """The message's bytes, from start() on."""
 
-    lifetime: int
-    """Milliseconds from the first copy to the end."""
-
     end: int
-    """When it ends, in ms of `Layer.now`, from the first copy on."""
+    """When it ends, in ms of `Layer.now`, also while it waits for another; before the first tick() in how many, below 0."""
 
     wait: int
     """Milliseconds until the next copy; doubled with each."""
@@ -63,7 +60,7 @@ class Exchange:
         """message: type 0, CON, goes in copies until it is acknowledged; 1, NON, goes once.
 
         ack_timeout: seconds before the first copy, times 1 to ack_random_factor at random. max_retransmit: the copies.
-        timeout: seconds for all of it; 247 without, or 10 for a NON.
+        timeout: seconds for all of it, also while it waits for another with its peer; 247 without, or 10 for a NON.
         """
 
     def copy(self, now: int) -> bool:
