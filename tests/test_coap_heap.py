@@ -47,10 +47,10 @@ DRIVERS = {
     ),
 }
 SMALL = (  # driver, whether there is something to observe, K of heap
-    ("blocking", False, 26),
-    ("blocking", True, 30),
-    ("asyncio", False, 38),
-    ("asyncio", True, 46),
+    ("blocking", False, 28),
+    ("blocking", True, 32),
+    ("asyncio", False, 48),
+    ("asyncio", True, 50),
 )
 DATAGRAMS = 1200
 PEERS = 8
