@@ -27,7 +27,7 @@ BUDGETS = {  # K, for one send() at a time with a reply, or listening at the hub
     "CoAP client": (28, 16),
     "CoAP server": (30, 18),
 }
-BOTH_LARGEST = 36  # K, compiled, for the link and a client and a server of CoAP
+ALL_BLOCKING = 36  # K, compiled, for the link, TCP, the hub, and a client and a server of CoAP
 
 # Programs that differ by little, for a fragmented heap fails in islands.
 PROGRAMS = {
@@ -306,8 +306,9 @@ server.add("end", post=end)
 server.run()
 """,
 }
-BOTH = """
-from ben import client
+BLOCKING = """
+from ben import Hub, client
+import ben.tcp
 from ben.coap import Client, Server
 link = client("127.0.0.1", PORT)
 print(link.send({"action": "echo", "data": {"t": 23}}))
@@ -455,11 +456,11 @@ def test_a_server_streams_what_it_cannot_hold(small_board, compiled):
         process.communicate()
 
 
-def test_the_link_and_coap_fit_together(small_board, host, compiled):
+def test_all_that_blocks_fits_together(small_board, host, compiled):
     host.handle("echo", lambda data: data)
     install(small_board, compiled)
-    for heap in range(BOTH_LARGEST, LARGEST + 1):
-        assert small_board.run(on_port(BOTH, host), heap=heap), f"{heap}K"
+    for heap in range(ALL_BLOCKING, LARGEST + 1):
+        assert small_board.run(on_port(BLOCKING, host), heap=heap), f"{heap}K"
 
 
 GROWTH = {
