@@ -1,6 +1,8 @@
 """What the tests share: interpreters for device scripts, and servers to talk to."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -43,6 +45,15 @@ def micropython_board(request, tmp_path):
 def small_board(tmp_path):
     """A board of 32 bits, whose objects have the sizes of a real one's."""
     return Board(interpreter("micropython-32"), tmp_path)
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory):
+    """lib/ as it is released."""
+    folder = tmp_path_factory.mktemp("release")
+    command = [sys.executable, str(ROOT / "tools" / "release.py"), str(folder)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return folder / "lib"
 
 
 @pytest.fixture

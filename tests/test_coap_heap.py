@@ -5,15 +5,13 @@ Smaller ones fail in islands: docs/coap.md says where.
 
 import os
 import random
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from ben.coap import Client
-from board import ROOT, Board, interpreter
+from board import Board, interpreter
 from peers import Raw, free_port
 from test_coap_fuzz import REQUEST, Mutants, real
 from test_coap_wire import PING, PONG
@@ -57,15 +55,6 @@ PEERS = 8
 TRIES = 20
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    """lib/ as it is released."""
-    folder = tmp_path_factory.mktemp("release")
-    command = [sys.executable, str(ROOT / "tools" / "release.py"), str(folder)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return folder / "lib"
-
-
 class Small:
     """A server on a board of 32 bits, in a folder with a short name."""
 
@@ -94,7 +83,7 @@ class Small:
 
 
 def crowd(number, mutants):
-    """A stranger's next datagram: one in ten that is kept or loads much, mutants otherwise."""
+    """A stranger's next datagram: one in eight that is kept or loads much, mutants otherwise."""
     id = os.urandom(2)
     kind = number % 40
     if kind == 1:  # observes

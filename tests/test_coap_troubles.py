@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from ben.coap import Client, Server, aio, micro
+from ben.coap import Client, Server, aio, micro, net
 from ben.coap.layer import Layer
 from ben.coap.message import Message
 from ben.coap.multicast import Poll
@@ -95,6 +95,25 @@ def test_the_time_of_a_request_that_waits_for_another_goes_by():
         silent.recv(100)
         with pytest.raises(BlockingIOError):
             silent.recv(100)
+
+
+def test_a_name_is_looked_up_once_by_each_client(monkeypatch):
+    """Which goes on where the name server is gone; a new client finds a host that has moved."""
+    looked = []
+
+    def resolve(host, port):
+        looked.append(host)
+        return net.resolve("127.0.0.1", port)
+
+    monkeypatch.setattr(net.Socket, "resolve", staticmethod(resolve))
+    for _ in range(2):
+        client = Client()
+        for _ in range(2):
+            for _ in range(2):
+                with pytest.raises(OSError):
+                    client.get("coap://moving.example:9/x", non=True, timeout=0.01)
+            client.close()
+    assert looked == 2 * ["moving.example"]
 
 
 def test_a_server_without_memory_ends_but_not_while_a_handler_runs_that_may_give_some_back():

@@ -3,8 +3,6 @@
 import contextlib
 import io
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -192,15 +190,6 @@ def small_board(tmp_path):
 
 def on_port(script, host):
     return script.replace("PORT", str(host.tcp if "tcp=True" in script else host.port))
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    """lib/ as it is released."""
-    folder = tmp_path_factory.mktemp("release")
-    command = [sys.executable, str(ROOT / "tools" / "release.py"), str(folder)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return folder / "lib"
 
 
 @pytest.mark.parametrize("is_compiled", (False, True), ids=(".py", ".mpy"))

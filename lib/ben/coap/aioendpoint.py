@@ -92,7 +92,6 @@ class Endpoint(Blocking):
                 if not came:  # an error, which may come again at once, or an object that cannot be waited for
                     await asyncio.sleep(min(wait, _PAUSE) / 1000)
         except Exception as error:  # for those who wait, and not for a task that nobody asks
-            came = None
             self.wake(error)
         if turn == self._turn:
             self._task = None

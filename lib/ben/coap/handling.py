@@ -108,7 +108,7 @@ class Request:
             raise Error(_PROXYING_NOT_SUPPORTED)
 
     def __getattr__(self, name):
-        # query; with a property, each attribute would take five times as long to set
+        # query; with a property, each attribute would take four times as long to set
         if name == "query":
             from .query import query_of
 

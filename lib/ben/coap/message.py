@@ -23,7 +23,7 @@ class Message:
         self.payload = payload
 
     def __getattr__(self, name):
-        # status; with a property, each attribute would take five times as long to set
+        # status; with a property, each attribute would take four times as long to set
         if name == "status":
             return "%d.%02d" % (self.code >> 5, self.code & 31)
         raise AttributeError(name)

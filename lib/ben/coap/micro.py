@@ -41,7 +41,7 @@ class CoapPacket:
         self.query = b"&".join([value for number, value in message.options if number == _URI_QUERY])
 
     def toString(self):  # noqa: N802
-        """It as text."""
+        """As text."""
         return "type: %d, code: %d, id: %d, token: %s, options: %s, payload: %s" % (
             self.type,
             self.code,

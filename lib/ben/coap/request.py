@@ -74,7 +74,7 @@ def peer_of(endpoint, host, port):
         layer.ids = 0
         socket.close()
     name = host, port
-    if name not in _peers:
+    if name not in _peers or socket.family is None:  # for a new client anew: its host may have moved
         if len(_peers) == _NAMES:
             _peers.clear()
         # Once: getaddrinfo blocks, on a board without Wi-Fi for ever, and a name server may be gone later.

@@ -49,6 +49,7 @@ class Message:
 
     payload: bytes
     """The payload, b"" where there is none."""
+
     status: str
     """The code as RFC 7252 writes it: "2.05" (RFC 7252, 12.1). Only read."""
 

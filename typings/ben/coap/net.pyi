@@ -71,7 +71,7 @@ class Endpoint:
         """Sends what is due; returns the ms until there is more to do, or None."""
 
     def tidy(self) -> None:
-        """Collects garbage, or leaves it for a later call: one in eight of 64,000 bytes that were free at the start.
+        """Collects garbage at each call where less than 8000 bytes were free at the start, at each second below 16000, ...
 
         What is kept of the next datagram then goes into the holes, and the free memory stays in one piece.
         """
