@@ -46,7 +46,8 @@ class Client(Requests[_Response, bool]):
         method: 1 GET, 2 POST, 3 PUT, 4 DELETE, 5 FETCH, 6 PATCH, 7 iPATCH.
         url: coap://host:port/path?query, port 5683 without one. The host is a name or an address, one of IPv6 in
             brackets. Each segment of the path, and each argument of the query, has at most 255 bytes; %2F is a / that
-            ends no segment. A name is looked up once by each client. On some boards that waits for ever while Wi-Fi is down.
+            ends no segment. A name is looked up once by each client. On some boards that waits for ever while Wi-Fi is
+            down.
         payload: bytes, text, a file with seek() and read(), or a function of (offset, size) that returns bytes,
             fewer than size only at the end. What does not fit in one message goes in blocks of up to 1024 bytes; a
             file or a function never has to be in memory as a whole.

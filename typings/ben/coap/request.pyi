@@ -112,9 +112,9 @@ def unescape(text: str) -> bytes:
 def peer_of(endpoint: Endpoint, host: str, port: int) -> _Peer:
     """The address of a host, for the socket of an endpoint, which it opens; OSError for a name that is not found.
 
-    A name is looked up once, and anew for a client that asks for the first time; 8 are kept. Closes the socket first where
-    its message ids have been used up and nothing is under way: the next one is at another port, for which they are new
-    (RFC 7252, 4.4).
+    A name is looked up once, and anew for a client that asks for the first time; 8 are kept. Closes the socket first
+    where its message ids have been used up and nothing is under way: the next one is at another port, for which they
+    are new (RFC 7252, 4.4).
     """
 
 def transfer(
