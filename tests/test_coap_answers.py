@@ -499,6 +499,15 @@ def test_an_error_ends_it(asker, observed):
     assert asker.told() == "nothing"
 
 
+def test_an_observe_option_of_four_bytes_is_passed_over(asker, observed):
+    """So it is a response, and the last."""
+    asker.do("news()")
+    observed.follow("> 54 45 70 01 TOKEN 64 00 00 00 06 FF '6'")
+    assert asker.told() == "2.05 b'6'"
+    asker.do("news()")
+    assert asker.told() == "nothing"
+
+
 def test_a_notification_with_an_unknown_critical_option(asker, observed):
     """It is refused; what is observed is asked for anew, for the server has now forgotten the client."""
     asker.do("news()")

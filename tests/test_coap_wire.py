@@ -523,6 +523,15 @@ def test_only_who_asks_for_it_observes(served):
     nothing(peer)
 
 
+def test_an_observe_option_of_four_bytes_is_passed_over(served):
+    """It is an elective option of another length than it can have (RFC 7252, 5.4.3)."""
+    peer = served.peer()
+    send(peer, "41 01 00 01 AA 64 00 00 00 00 55 'store'")
+    expect(peer, "61 45 00 01 AA FF .*")
+    change(served, "one")
+    nothing(peer)
+
+
 def test_four_observe_and_the_fifth_takes_the_place_of_the_first(served):
     peers = [observe(served) for _ in range(5)]
     change(served, "one")

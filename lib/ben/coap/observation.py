@@ -10,6 +10,7 @@ _MAX_AGE = const(14)
 _FRESH = const(60)  # s that a notification without Max-Age is good for
 _GRACE = const(5000)  # ms, and up to as many again, after that, before a server is asked anew
 _OLD = const(128000)  # ms after which any number is a newer one
+_LONGEST = const(3)  # bytes of the option; a longer one is passed over (RFC 7252, 5.4.3)
 _KEPT = const(4)  # notifications that nobody has fetched yet; older ones give way
 
 
@@ -31,7 +32,7 @@ class Observation(Exchange):
     def take(self, message, peer, now):
         """A notification, unless a newer one came before it; True for the last."""
         number = message.uint(_OBSERVE)
-        if number is None or message.code >> 5 != 2:
+        if number is None or len(message.get(_OBSERVE)) > _LONGEST or message.code >> 5 != 2:
             self.over = True
         elif self._number is not None and now - self._since < _OLD:
             if not 0 < (number - self._number & 0xFFFFFF) < 1 << 23:

@@ -10,6 +10,7 @@ _OBSERVE = const(6)
 _MOST = const(4)  # observers; the one that was heard of longest ago goes first
 _CONFIRMED = const(8)  # of so many notifications to an observer, one asks whether it is still there
 _NUMBERS = const(0xFFFFFF)
+_LONGEST = const(3)  # bytes of the option; a longer one is passed over (RFC 7252, 5.4.3)
 
 
 class Observer:
@@ -55,14 +56,15 @@ class Observers:
 
     def asked(self, request, reply):
         """A GET with Observe has been answered: its peer is entered, or struck out."""
-        if request.deliver:  # a notification's own
+        message = request.message
+        if request.deliver or len(message.get(_OBSERVE)) > _LONGEST:  # a notification's own; nothing that it may be
             return
-        token = request.message.token
+        token = message.token
         for observer in self._all:
             if observer.peer == request.peer and observer.message.token == token:
                 self.drop(observer)
                 break
-        if request.message.uint(_OBSERVE) == 0:
+        if message.uint(_OBSERVE) == 0:
             if len(self._all) == _MOST:
                 self.drop(self._all[0])
             self._all.append(Observer(request))
