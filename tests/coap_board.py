@@ -25,7 +25,7 @@ SERVERS = {
     "blocking": "from ben.coap import Server, Response, Error\n"
     "def pause(request):\n    request.acknowledge()\n    sleep(0.05)\n",
     "asyncio": "from ben.coap import Response, Error\nServer = aio.Server\n"
-    "async def pause(request):\n    await sleep(0.3)\n",
+    "async def pause(request):\n    await sleep(1)  # four times as long as its request waits for an acknowledgement\n",
 }
 
 # What coap_site.pattern() gives, or a part of it
@@ -156,6 +156,7 @@ server.add("store", post=create)
 server.add("relay", post=relay)
 server.add("broken", get=broken)
 server.add("ran", get=lambda request: str(state["ran"]))
+server.add("busy", get=lambda request: str(len([1 for each in server.resources.observers._all if each.busy])))
 
 async def main():
     await server.run()

@@ -16,6 +16,7 @@ All of them are at 127.0.0.1 unless told otherwise.
 
 import asyncio
 import contextlib
+import itertools
 import os
 import re
 import socket
@@ -48,9 +49,24 @@ def udp_socket(host=LOCAL, port=0):
     return sock
 
 
+# Below those that the system chooses, so that nobody gets one between free_port() and the server's bind(), or while
+# a server is started anew; each of pytest's workers has its own.
+FIRST_PORT, PORTS, WORKERS = 10240, 2048, 8
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % WORKERS
+_numbers = itertools.count(os.getpid())
+
+
 def free_port(host=LOCAL):
-    with udp_socket(host) as sock:
-        return sock.getsockname()[1]
+    """A port of UDP and of TCP for a server that is yet to bind it."""
+    while True:
+        port = FIRST_PORT + WORKER * PORTS + next(_numbers) % PORTS
+        with (
+            contextlib.suppress(OSError),
+            udp_socket(host, port) as sock,
+            socket.socket(sock.family) as stream,
+        ):
+            stream.bind((host, port))
+            return port
 
 
 def base_url(host, port):

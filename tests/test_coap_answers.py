@@ -334,14 +334,14 @@ def test_a_request_goes_out_so_often_and_then_times_out(asker, server, copies):
 
 
 def test_the_last_copy_may_be_answered(asker, server):
-    server.asked("client.get('URL/x', ack_timeout=0.05, ack_random_factor=1, max_retransmit=1)")
+    server.asked("client.get('URL/x', ack_timeout=0.5, ack_random_factor=1, max_retransmit=1)")
     server.asked()
     server.answer()
     assert asker.told() == RIGHT
 
 
 def test_an_acknowledged_request_is_not_sent_again(asker, server):
-    server.asked("client.get('URL/x', ack_timeout=0.05, ack_random_factor=1, timeout=0.3)")
+    server.asked("client.get('URL/x', ack_timeout=0.5, ack_random_factor=1, timeout=1)")
     server.follow("> 60 00 ID")
     assert asker.told() == "OSError ETIMEDOUT"
     server.asked("client.get('URL/y', ack_timeout=30)")

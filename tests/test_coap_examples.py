@@ -11,10 +11,9 @@ import pytest
 from ben import coap
 from board import ROOT, Board, interpreter
 from hosts import Host
-from peers import libcoap
+from peers import free_port, libcoap
 from test_docs import Warmth
 from test_examples import Program, equip, put
-from test_seeds import free_port
 
 HEAP = 52  # K: from source these need more than an ESP8266 has; compiled they do not
 TIMING = {"ack_timeout": 0.1, "max_retransmit": 8, "timeout": 30}

@@ -1,6 +1,5 @@
 """microCoAPy's examples, with nothing changed but the import, and the rest of its interface (ben.coap.micro)."""
 
-import socket
 import threading
 import time
 from pathlib import Path
@@ -9,18 +8,12 @@ import pytest
 from aiocoap.error import NetworkError
 
 from ben.coap import Server
-from peers import AiocoapClient, Raw
+from peers import AiocoapClient, Raw, free_port
 
 SEEDS = Path(__file__).parent / "seeds"
 IMPORT = "import ben.coap.micro as microcoapy"
 PATIENCE = 20  # s
 LEAD = "import time\n"  # which the server's example leaves to its reader
-
-
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def example(name, **changed):

@@ -45,7 +45,7 @@ DRIVERS = {
     "def slow(request):\n    request.acknowledge()\n    time.sleep(0.3)\n    return 'late ' + count(request)\n",
     "asyncio": "import asyncio, sys\nfrom ben.coap import aio\nServer = aio.Server\n"
     "def run():\n    asyncio.run(server.run())\n"
-    "async def slow(request):\n    await asyncio.sleep(0.4)\n    return 'late ' + count(request)\n",
+    "async def slow(request):\n    await asyncio.sleep(1)\n    return 'late ' + count(request)\n",
 }
 KINDS = [(runtime, driver) for runtime in RUNTIMES[1:] for driver in DRIVERS]
 PING, PONG = "40 00 FF FF", bytes.fromhex("70 00 FF FF")

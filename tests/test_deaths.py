@@ -26,8 +26,10 @@ READINGS = 6
 # What the server of these tests does: `calls` tells what ran, for whom, with what.
 ACTIONS = """
 import asyncio, collections, hashlib, time
-import benserver
+import benserver.actions
 from ben import cpython
+
+benserver.actions.SLOW = 0.25  # s: a busy machine may hold up a function for 0.1 s, and the log would say so
 
 def actions(server):
     calls, let_go = [], []

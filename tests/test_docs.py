@@ -11,9 +11,10 @@ import pytest
 from ben import coap
 from benserver import generate_new_secret
 from board import ROOT
+from peers import free_port
 from test_memory import BUDGETS
 from test_paths import wait_until
-from test_seeds import free_port, wait_for
+from test_seeds import wait_for
 
 README = (ROOT / "README.md").read_text()
 PATIENCE = 30  # s

@@ -24,6 +24,7 @@ import benserver
 from ben import BenError, Hub, client
 from board import ROOT, Board, interpreter
 from hosts import Host, ServeProcess
+from peers import free_port
 from proxy import Proxy
 from test_style import ABSENT
 from tools import debian
@@ -615,7 +616,7 @@ def test_lamp_joins_wifi_again_and_is_back(start, host, desk, tmp_path):
 
 def test_lamp_waits_until_its_name_is_free(start, desk, tmp_path):
     key = tmp_path / "key.sec"
-    with Host(key) as host:
+    with Host(key, free_port()) as host:
         with closing(Hub("127.0.0.1", host.port, "lamp", keyfile=key, device=2)) as other:
             assert other.receive(0) is None
         equip(tmp_path, host.port, machine=LED + ID)
@@ -713,7 +714,7 @@ def test_listen_and_measure_does_both_at_once(start, host, desk, tmp_path):
 
 def test_listen_and_measure_goes_on_whatever_one_half_meets(start, desk, tmp_path):
     key = tmp_path / "key.sec"
-    with Host(key) as host:
+    with Host(key, free_port()) as host:
         with closing(Hub("127.0.0.1", host.port, "meter", keyfile=key, device=2)) as other:
             assert other.receive(0) is None
         equip(tmp_path, host.port, 1, ID)

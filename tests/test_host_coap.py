@@ -400,14 +400,18 @@ def test_every_byte_of_an_answer(host, raw):
 
 
 def test_an_answer_that_comes_later(host, raw):
+    answered = threading.Event()
+
     async def slow():
-        await asyncio.sleep(0.2)
+        while not answered.is_set():
+            await asyncio.sleep(0.02)
         return "late"
 
     host.handle("slow", slow, insecure=True)
     request = datagram(1, path="slow")
     assert raw.ask(request) == b"\x60\0\0\1"
     assert raw.ask(request) == b"\x60\0\0\1", "to a copy, too"
+    answered.set()
     late = raw.hear()
     assert (kind_of(late), code_of(late), late[-4:]) == (CON, "2.04", b"late")
     raw.send(b"\x60\0" + late[2:4])

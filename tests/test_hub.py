@@ -25,6 +25,7 @@ from ben import BenError, Hub, aiohub, client
 from benserver import device_key, generate_new_secret, status
 from board import PATIENCE
 from hosts import Host, ServeProcess
+from peers import free_port
 from test_outages import Lines
 from test_paths import wait_until
 
@@ -681,8 +682,8 @@ def serve(folder, port=0):
 @pytest.mark.parametrize("driver", HUBS)
 def test_boards_are_back_when_the_server_was_killed(board, driver, listen, tmp_path):
     generate_new_secret(tmp_path / "key.sec")
-    server = serve(tmp_path)
-    port = server.port
+    port = free_port()
+    server = serve(tmp_path, port)
     lamp = listen(board, driver, port, "lamp", BOARD)
     hub = Hub(LOCAL, port, "desk", timeout=20, keyfile=tmp_path / "key.sec", device=1)
     try:

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import socket
 import tempfile
 import threading
 import time
@@ -13,6 +12,7 @@ import pytest
 
 from ben import Hub, coap
 from board import PATIENCE, ROOT, Board, interpreter
+from peers import free_port
 
 LARGEST = 40  # K: "works at N" means at N and at every larger heap up to this
 BUDGETS = {  # K, for one send() at a time with a reply, or listening at the hub: from source, compiled
@@ -362,12 +362,6 @@ def test_a_coap_server_works_in_its_budget(small_board, compiled, is_compiled, p
             raise AssertionError(f"{heap}K: {process.communicate()}") from error
         out, error = process.communicate(timeout=PATIENCE)
         assert (out, error) == ("", ""), f"{heap}K"
-
-
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def use(url):

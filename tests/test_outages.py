@@ -12,6 +12,7 @@ from benserver import generate_new_secret
 from board import PATIENCE, Board, interpreter
 from conftest import RUNTIMES
 from hosts import ServeProcess
+from peers import free_port
 
 DRIVERS = ("blocking", "asyncio")
 OUTAGES = 9
@@ -132,7 +133,7 @@ class Serving:
     def __init__(self, folder):
         self.folder = folder
         self.past = []
-        self.port = 0
+        self.port = free_port()
         self.start()
 
     def start(self):

@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from hosts import Host, ServeProcess
+from peers import free_port
 
 SEND = """
 import sys
@@ -118,8 +119,8 @@ def test_a_killed_server_and_its_successor(board, tmp_path, in_folder):
 
     generate_new_secret("key.sec")
     (tmp_path / "counts.py").write_text(COUNTS)
-    with ServeProcess(tmp_path, "--actions", "counts.py") as first:
-        port = first.port
+    port = free_port()
+    with ServeProcess(tmp_path, "--actions", "counts.py", port=port) as first:
         sending = board.start(KEEPS_SENDING, port)
         try:
             ran = [int(line.split()[1]) for line in take(first.process.stdout, 5)]
@@ -157,5 +158,6 @@ def test_the_end_of_the_sequence(board, echo):
     channel.session.seq = 64900
     near_end = session[:16] + f"{64900:04x}"
     datagrams, after = send(board, echo, near_end, times=60)
-    assert datagrams == 60 + 1 and int(after[16:], 16) < 100
+    assert 60 + 1 <= datagrams < 60 + 5, "and copies, where the machine is slow"
+    assert int(after[16:], 16) < 100
     assert len(echo.calls) == 61

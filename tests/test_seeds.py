@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+from peers import free_port
+
 SEEDS = Path(__file__).parent / "seeds"
 PATIENCE = 30  # s
 
@@ -36,12 +38,6 @@ def example(name, host, port):
     return text.replace('"192.168.1.2",8585', f'"{host}",{port}').replace(
         '"0.0.0.0",8585', f'"{host}",{port}'
     )
-
-
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_the_clients_example(micropython_board, host):
@@ -83,11 +79,17 @@ def test_the_servers_example(board, in_folder):
 
 
 def wait_for(port):
-    """Until the port is taken."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    """Until somebody listens there: until then what is sent there is refused."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("127.0.0.1", port))
+        probe.settimeout(0.2)
+        deadline = time.monotonic() + PATIENCE
+        while True:
             try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
+                probe.send(b"")
+                probe.recv(1)
+            except ConnectionRefusedError:
+                assert time.monotonic() < deadline, "nobody listens"
+                time.sleep(0.02)
+            except socket.timeout:  # nobody answers, and nobody refuses
                 return
-        time.sleep(0.02)

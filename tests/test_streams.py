@@ -22,6 +22,7 @@ from ben import keys
 from ben.tcp import Frames, framed
 from benserver import status
 from hosts import PATIENCE, Host
+from peers import free_port
 from stream import Fate, Faults, Proxy, fate
 from test_outages import Lines
 from test_paths import SENDS, TRUTH, Ledger, wait_until
@@ -613,7 +614,7 @@ class Process:
     def __init__(self, folder):
         benserver.generate_new_secret(folder / "key.sec")
         self.ran = []
-        self.port = 0
+        self.port = free_port()
         self._folder = folder
         self.start()
 

@@ -19,7 +19,7 @@ __all__ = ["FAULTS", "LENGTH", "run"]
 
 
 @contextlib.contextmanager
-def _everything():
+def everything():
     """Gives the random.Random that all randomness then comes from."""
     chance = random.Random(0)
     with contextlib.ExitStack() as stack:
@@ -36,7 +36,7 @@ def run(first, sends, only=FAULTS, real=False, length=LENGTH, brief=False):
     brief: without it, for who wants to know only that a promise breaks. There is no cryptography to be real.
     """
     counts = Counter()
-    with _everything() as chance:
+    with everything() as chance:
         seed = first
         while counts["operations"] < sends:
             schedule, broken = _played(chance, seed, counts, only, length)
