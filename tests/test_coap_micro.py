@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from aiocoap.error import NetworkError
 
-from ben.coap import Server
+from ben.coap import Client, Server, micro
 from peers import AiocoapClient, Raw, free_port
 
 SEEDS = Path(__file__).parent / "seeds"
@@ -202,3 +202,60 @@ def test_a_socket_of_ones_own(board, peer):
     """It may know addresses as (host, port), or give back what it was given."""
     printed = board.run(CUSTOM.replace("PEER", peer)).splitlines()
     assert printed == ["b'D\\x01\\xb1t'", "b'21' ('127.0.0.1', 5683)", "10 True"]
+
+
+def served_by_micro(paths):
+    """A program of microCoAPy's that serves, with a client that has it work while it waits."""
+    program = micro.Coap(0)
+    for path, callback in paths.items():
+        program.addIncomingRequestCallback(path, callback)
+    program.start()
+    client = Client()
+    receive = client.endpoint.socket.recv
+
+    def recv(ms):
+        while program.loop(False):
+            pass
+        return receive(min(ms, 5))
+
+    client.endpoint.socket.recv = recv
+    port = program._endpoint.socket.socket.getsockname()[1]
+    return program, client, f"coap://127.0.0.1:{port}/"
+
+
+def test_requests_that_a_callback_leaves_unanswered_keep_no_other_from_being_answered():
+    def answer(packet, ip, port):
+        assert program.sendResponse(ip, port, packet.messageid, "yes", 0x45, -1, packet.token)
+
+    program, client, url = served_by_micro({"never": lambda *_: None, "always": answer})
+    for _ in range(10):
+        with pytest.raises(OSError):
+            client.get(url + "never", ack_timeout=0.01, max_retransmit=1, timeout=0.03)
+    assert client.get(url + "always").payload == b"yes"
+    program.stop()
+
+
+def test_a_callback_gets_a_long_body_whole():
+    def answer(packet, ip, port):
+        came.append(packet.payload)
+        program.sendResponse(ip, port, packet.messageid, "thanks", 0x44, -1, packet.token)
+
+    came = []
+    program, client, url = served_by_micro({"log": answer})
+    assert client.put(url + "log", 3000 * b"x").payload == b"thanks"
+    assert came == [3000 * b"x"]
+    program.stop()
+
+
+def test_a_callback_that_fails_ends_its_request(coap_server):
+    def fails(packet, sender):
+        raise KeyError
+
+    program = micro.Coap(0)
+    program.responseCallback = fails
+    program.start()
+    for _ in range(10):
+        assert program.get("127.0.0.1", coap_server[1], "current/measure")
+        with pytest.raises(KeyError):
+            program.poll(5000)
+    program.stop()

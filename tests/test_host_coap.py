@@ -21,6 +21,7 @@ from aiocoap.numbers.contentformat import ContentFormat
 from aiocoap.numbers.optionnumbers import OptionNumber
 
 import benserver
+from ben.coap import Client
 from benserver import Server, coap, coap_actions, generate_new_secret, status
 from benserver.actions import Refusal
 from benserver.coap_actions import Kept
@@ -420,6 +421,14 @@ def test_an_answer_that_comes_later(host, raw):
     late = raw.hear()
     assert (kind_of(late), late[-4:]) == (NON, b"late")
     assert len(calls_of(host, "slow")) == 2
+
+
+def test_blocks_of_a_body_are_answered_where_its_answer_is_not_wanted(host):
+    """Their sender waits for that, to go on (RFC 7959, 2.9.1)."""
+    came = []
+    host.handle("log", lambda data: came.append(data), insecure=True)
+    reply = Client().post(f"coap://127.0.0.1:{host.coap}/log", bytes(3000), no_response=2)
+    assert (reply, came) == (None, [bytes(3000)])
 
 
 def test_an_answer_that_comes_later_is_repeated(host, raw, monkeypatch):

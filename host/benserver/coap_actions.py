@@ -137,7 +137,7 @@ class Site:
         block = request.opt.block1
         if block is not None and (response.code.is_successful() or not block.more):
             response.opt.block1 = block  # with it, who still has blocks to send would go on
-        if response.opt.no_response is None:
+        if response.opt.no_response is None and response.code is not codes.CONTINUE:  # it is waited for
             response.opt.no_response = request.opt.no_response
         pipe.add_response(response, is_last=True)
 

@@ -42,9 +42,7 @@ RULES = {
             "    exchange.confirm()",
         )
     ],
-    "a separate response that comes again is reset": [
-        (exchange, "response", "(peer, message.id) in layer.taken", "False")
-    ],
+    "a separate response that comes again is reset": [(exchange, "response", "this in layer.taken", "False")],
     "nobody's notifications not reset": [
         (Layer, "receive", "kind == _NON and message.get(_OBSERVE) is not None", "False")
     ],

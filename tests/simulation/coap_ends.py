@@ -168,13 +168,13 @@ class Watch:
         self.fetches = False
         if observation.error:
             ended = observation.error
+            self._started = False
             try:
                 observation.renew()
             except OSError as error:
                 done(None, error)
                 return
             self.client.promises.renews(self, ended)
-            self._started = False
         if observation.over:
             done(None, None)
             return

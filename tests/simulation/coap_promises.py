@@ -217,13 +217,14 @@ class Promises:
     def _check_confirmed(self, client, message, peer, taken):
         confirmed = self._confirmed[client.name, client.life]
         answers = [sent.type for sent, to in self._sent if to == peer and sent.id == message.id]
-        again = (peer, message.id) in confirmed
+        this = peer, message.id, bytes(message.token)
+        again = this in confirmed
         if answers[:1] not in ([ACK], [RST]):
             raise Broken(f"{client.name} left a confirmable response without an answer")
         if (again or taken and not self.lax) and answers[0] != ACK:
             raise Broken(f"{client.name} did not acknowledge {'a copy of ' * again}its response")
         if answers[0] == ACK and not again:
-            self._confirmed[client.name, client.life] = [*confirmed, (peer, message.id)][-CONFIRMED:]
+            self._confirmed[client.name, client.life] = [*confirmed, this][-CONFIRMED:]
         if again:
             self.world.count("a response came again")
 

@@ -58,7 +58,10 @@ class Client(Requests):
         self.endpoint.enter()
         poll = poll_of(self, url, seconds, options)
         self.endpoint.move()
-        await self.endpoint.wait(poll)
+        try:
+            await self.endpoint.wait(poll)
+        finally:
+            self.endpoint.layer.stop(poll)
         return poll.replies
 
     def close(self):

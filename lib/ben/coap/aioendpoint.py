@@ -50,6 +50,9 @@ class Endpoint(Blocking):
             self._task = None
             self._at_work = False
             self._waiting = []  # [exchange, Event, error]
+            self.tasks = []  # of handlers; CPython's loop does not hold them
+            if self.layer.server:
+                self.layer.server.later = []
             self._turn = 0  # counts the tasks: one that is cancelled may have more to say
 
     def move(self):

@@ -8,11 +8,10 @@ class Observe:
     """Iterates over the states of a resource; OSError as from request()."""
 
     def __init__(self, client, url, limit=65536, **options):
-        message, host, port, timing = request(1, url, **options)
+        message, host, port, self._timing = request(1, url, **options)
         self._client = client
         self._limit = limit
-        self._observation = Observation(message, peer_of(client.endpoint, host, port), **timing)
-        self._started = False
+        self._observation = Observation(message, peer_of(client.endpoint, host, port), **self._timing)
 
     def __aiter__(self):
         return self
@@ -24,23 +23,39 @@ class Observe:
         return reply
 
     async def next(self):
-        """The next notification, or None where the last one has been."""
+        """The next notification, or None where the last one has been; cancelled, it leaves it to the next call."""
         observation = self._observation
         endpoint = self._client.endpoint
         endpoint.enter()
-        while not observation.news:
-            if observation.error:
-                observation.renew()
-                self._started = False
-            if observation.over:
-                return None
-            if not self._started:
-                endpoint.layer.start(observation)
-                self._started = True
-            endpoint.move()
-            await endpoint.wait(observation)
-        steps = whole(observation.message, observation.news.pop(0), None, self._limit)
-        return await self._client.run(steps, observation.peer)
+        try:
+            while True:
+                while observation.news:
+                    reply = await self._whole(observation.news[0])
+                    if reply:
+                        return reply
+                if observation.over and not observation.error:
+                    return None
+                observation.begin(endpoint.layer)
+                endpoint.move()
+                await endpoint.wait(observation)
+        except Exception:
+            endpoint.layer.stop(observation)  # until it is called again, if it is
+            raise
+
+    async def _whole(self, news):
+        # A notification with all its blocks; None where it has changed meanwhile.
+        observation = self._observation
+        steps = whole(observation.message, news, None, self._limit)
+        reply = None
+        try:
+            reply = await self._client.run(steps, observation.peer, **self._timing)
+        except OSError:
+            if observation.news[-1] is news:
+                observation.news.clear()
+                raise
+        if news in observation.news:
+            observation.news.remove(news)
+        return reply
 
     async def cancel(self):
         """Has the server end it; returns what it replied."""
@@ -49,8 +64,9 @@ class Observe:
 
     def forget(self):
         """Ends it here: the server learns it from the answer to its next notification."""
-        self._observation.over = True
+        observation = self._observation
         endpoint = self._client.endpoint
-        endpoint.layer.stop(self._observation)
-        if self._started:
+        observation.over = True
+        if observation in endpoint.layer.exchanges:
+            endpoint.layer.stop(observation)
             endpoint.wake()  # who waits for the next one

@@ -21,7 +21,6 @@ class Server(Blocking):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.resources.spawn = self._spawn
-        self._tasks = []  # CPython's loop does not hold them
 
     async def run(self):
         """Serves until it is cancelled."""
@@ -41,7 +40,7 @@ class Server(Blocking):
             if self.endpoint.short > _OFTEN:
                 raise MemoryError
         except MemoryError:
-            if not self._tasks:  # handlers that run will give back some, too
+            if not self.endpoint.tasks:  # handlers that run will give back some, too
                 raise
 
     def flush(self):
@@ -49,7 +48,7 @@ class Server(Blocking):
         self.endpoint.move()
 
     def _spawn(self, request, awaitable):
-        self._tasks.append(asyncio.create_task(self._finish(request, awaitable)))
+        self.endpoint.tasks.append(asyncio.create_task(self._finish(request, awaitable)))
 
     async def _finish(self, request, awaitable):
         try:
@@ -66,4 +65,4 @@ class Server(Blocking):
         except MemoryError as error:
             self.endpoint.wake(error)  # run() knows what to do
         finally:
-            self._tasks.remove(asyncio.current_task())
+            self.endpoint.tasks.remove(asyncio.current_task())

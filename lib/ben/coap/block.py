@@ -10,6 +10,7 @@ _OBSERVE = const(6)
 _BLOCK2 = const(23)
 _BLOCK1 = const(27)
 _SIZE1 = const(60)
+_NO_RESPONSE = const(258)
 _REQUEST_TAG = const(292)
 _CONTINUE = const(0x5F)
 _TOO_LARGE = const(0x8D)
@@ -69,7 +70,7 @@ def upload(message, source, room):
         size = 16 << szx
         data = read(at, size + 1)
         more = len(data) > size
-        block = again(message)
+        block = again(message, more and _NO_RESPONSE)  # 2.31 is always wanted
         block.payload = data[:size]
         if at or more:
             block.add(_BLOCK1, pack(at, more, szx))

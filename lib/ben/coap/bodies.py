@@ -7,7 +7,9 @@ from .handling import Error
 from .message import const
 from .response import Response
 
+_GET = const(1)
 _ETAG = const(4)
+_OBSERVE = const(6)
 _BLOCK2 = const(23)
 _BLOCK1 = const(27)
 _SIZE2 = const(28)
@@ -17,7 +19,6 @@ _NO_PART = const((6, 23, 27, 28, 60, 258))
 _MOST = const(2)  # bodies under way in each direction; the one that is idle for longest goes first
 _LIFETIME = const(247000)  # ms after which the rest of a body is not waited for (EXCHANGE_LIFETIME)
 _CONTINUE = const(0x5F)
-_SAFE = const((1, 5))  # GET and FETCH run again for a body that is not kept any more
 
 
 class Body:
@@ -51,20 +52,16 @@ class Bodies:
         if not number:
             return None
         body = _find(self._going, request)
-        if not body and request.method not in _SAFE:
+        if not body and request.method != _GET:  # which runs again for a body that is not kept any more
             raise Error("4.08")
         return body and body.held
 
     def begin(self, request):
         """A new request: what its peer was still sending there gives way, for the rest of it is not to mix in."""
-        place = request.peer, request.method
+        key = _key(request)
         left = self._server.layer.now - _LIFETIME
         self._going = [body for body in self._going if body.since > left]
-        self._coming = [
-            body
-            for body in self._coming
-            if body.since > left and (body.key[:2] != place or body.path != request.path)
-        ]
+        self._coming = [body for body in self._coming if body.since > left and body.key != key]
 
     def _come(self, request):
         # True where the handler is to run: for the last block, or for each where it takes them so.
@@ -77,7 +74,6 @@ class Bodies:
         if not number:
             self.begin(request)
             body = _keep(self._coming, Body(request, None if request.resource.stream else bytearray()))
-            body.path = request.path
         if not body or body.at != number * size:
             raise Error("4.08")
         if not more:
@@ -127,8 +123,10 @@ class Bodies:
             reply.add(_BLOCK2, pack(at, more, szx))
 
     def _keep(self, request, reply, body):
-        # For the blocks that follow.
-        held = Response(body, reply.status, options=reply.options)
+        # For the blocks that follow; the ETag of one that is read anew is asked for anew.
+        leave = _ETAG if request.resource.etag and not hasattr(body, "decode") else 0
+        options = [option for option in reply.options if option[0] not in (_OBSERVE, _BLOCK1, leave)]
+        held = Response(body, reply.status, options=options)
         if request.message.get(_SIZE2) is not None and hasattr(body, "decode"):
             reply.add(_SIZE2, len(body))
         _keep(self._going, Body(request, held))

@@ -48,12 +48,9 @@ class Client(Requests):
 
     def gather(self, url, seconds=5, **options):
         """What the members of a group answer to a GET in so many seconds: pairs of a response and an address."""
-        from .multicast import poll_of
+        from .multicast import gather
 
-        poll = poll_of(self, url, seconds, options)
-        while not poll.over:
-            self.endpoint.step()
-        return poll.replies
+        return gather(self, url, seconds, options)
 
     def close(self):
         """Closes the socket; the next request opens it again."""

@@ -27,7 +27,7 @@ def _attribute(name, value):
         return ";" + name
     if isinstance(value, int):
         return ";%s=%d" % (name, value)
-    return ';%s="%s"' % (name, value)
+    return ';%s="%s"' % (name, str(value).replace("\\", "\\\\").replace('"', '\\"'))
 
 
 def _fits(path, attributes, wanted):
@@ -36,7 +36,10 @@ def _fits(path, attributes, wanted):
             values = ["/" + path]
         else:
             value = attributes.get(name, attributes.get(name + "_"))
-            values = [] if value is None else [""] if value is True else str(value).split()
+            if value is None or value is False:
+                return False
+            value = "" if value is True else str(value)
+            values = [value] + value.split()
         sought = wanted[name] or ""
         for value in values:
             if value == sought or sought[-1:] == "*" and value.startswith(sought[:-1]):

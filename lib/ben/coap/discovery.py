@@ -33,14 +33,14 @@ def _read(text, at, attributes):
         attributes[name] = True
         return at
     at += 1
-    if text[at : at + 1] == '"':
-        end = text.find('"', at + 1)
-        if end < 0:
-            raise ValueError("no end: " + text[at : at + 20])
-        attributes[name] = text[at + 1 : end]
-        return end + 1
-    begin = at
-    while at < len(text) and text[at] not in ";,":
+    quoted = text[at : at + 1] == '"'
+    at += quoted
+    value = ""
+    while at < len(text) and text[at] not in ('"' if quoted else ";,"):
+        at += quoted and text[at] == "\\"  # what follows is meant as it is
+        value += text[at : at + 1]
         at += 1
-    attributes[name] = text[begin:at]
-    return at
+    if quoted and at >= len(text):
+        raise ValueError("no link: " + name)
+    attributes[name] = value
+    return at + quoted

@@ -76,7 +76,7 @@ class Exchange:
 def start(layer, exchange):
     """Begins an exchange, as soon as the one before with its peer is acknowledged (NSTART is 1)."""
     message = exchange.message
-    if exchange.answered:  # the token of a response is its peer's choice
+    if exchange.answered and message.code:  # the token of a response is its peer's choice, a ping has none
         for other in layer.exchanges:
             if other.answered and other.peer == exchange.peer and other.message.token == message.token:
                 raise ValueError("token: in use")
@@ -146,7 +146,8 @@ def empty(layer, message, peer):
 def response(layer, message, peer):
     """A response has come; whether it was for an exchange, now or before."""
     confirmable = message.type == _CON
-    if confirmable and (peer, message.id) in layer.taken:
+    this = peer, message.id, message.token
+    if confirmable and this in layer.taken:
         layer.acknowledge(message.id, peer)
         return True
     exchange = _answered(layer, message, peer)
@@ -158,7 +159,7 @@ def response(layer, message, peer):
             exchange.fail(EIO)
         return False
     if confirmable:
-        layer.taken = layer.taken[1 - _TAKEN :] + [(peer, message.id)]
+        layer.taken = layer.taken[1 - _TAKEN :] + [this]
         layer.acknowledge(message.id, peer)
     exchange.confirm()
     if exchange.take(message, peer, layer.now):

@@ -30,7 +30,7 @@ def check(request):
 def before(server, request):
     """What a request comes to without its handler, or None; Error."""
     message = request.message
-    if _is_conditional(message):
+    if _is_conditional(message) and not _goes_on(message):
         from .conditions import check_conditions
 
         check_conditions(request)
@@ -54,6 +54,8 @@ def after(server, request, reply):
         body = reply.payload
         if server.bodies or _is_block(message) or not hasattr(body, "decode") or len(body) > server.size:
             _bodies(server).cut(request, reply)
+    else:
+        reply.payload = reply.payload[: server.size]  # an error's text has no blocks
     quiet = message.uint(_NO_RESPONSE)  # a bit for each class (RFC 7967)
     if quiet and quiet >> (reply.code >> 5) - 1 & 1 and reply.code != _CONTINUE:
         return None
@@ -65,6 +67,11 @@ def _is_conditional(message):
         if number in _CONDITIONS:
             return True
     return False
+
+
+def _goes_on(message):
+    # Whether it has a part of a body behind the first, which is judged.
+    return (message.uint(_BLOCK1) or message.uint(_BLOCK2) or 0) > 15
 
 
 def _is_block(message):

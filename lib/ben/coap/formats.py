@@ -15,7 +15,7 @@ _NUMBERS = {
 def number(name):
     """The number of a content format; ValueError for a name that is not known here."""
     if name not in _NUMBERS:
-        raise ValueError("format: its number, for this name is not known here: " + name)
+        raise ValueError("format: " + name)
     return _NUMBERS[name]
 
 

@@ -27,12 +27,17 @@ def _answers(server):
 def tick(server):
     """Acknowledges what takes long; returns the ms until there is more to do, or None."""
     wait = None
-    for request in server.later:
-        left = request.due - server.layer.now
-        if left <= 0:
-            request.acknowledge()
-        elif wait is None or left < wait:
-            wait = left
+    waiting = server.later
+    server.later = ()  # so that the tick that sends an acknowledgement acknowledges no other: a stack is short
+    try:
+        for request in waiting:
+            left = request.due - server.layer.now
+            if left <= 0:
+                request.acknowledge()
+            elif wait is None or left < wait:
+                wait = left
+    finally:
+        server.later = waiting
     return wait
 
 

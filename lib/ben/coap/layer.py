@@ -21,7 +21,7 @@ class Layer:
         self.out = []  # (datagram, peer)
         self.server = None  # takes requests, and the resets of what is no exchange
         self.exchanges = []  # messages of this end's that are under way
-        self.taken = []  # (peer, message id) of the last responses that were acknowledged
+        self.taken = []  # (peer, message id, token) of the last responses that were acknowledged
         self._id = int.from_bytes(urandom(2), "big")
         self.ids = 0  # taken from this port
 

@@ -3,7 +3,7 @@
 from .address import readable
 from .custom import Custom
 from .exchange import Exchange
-from .handling import LATER, Error
+from .handling import LATER
 from .macros import (  # noqa: F401
     COAP_CONTENT_FORMAT,
     COAP_METHOD,
@@ -13,11 +13,12 @@ from .macros import (  # noqa: F401
 from .message import const
 from .net import Endpoint, ticks_diff, ticks_ms
 from .request import peer_of, request, transfer
-from .resources import Resource, Resources
+from .resources import Resources
 from .response import Response
 from .server import Bound
 
 _CON = const(0)
+_NON = const(1)
 _PORT = const(5683)
 _CONTENT_FORMAT = const(12)
 _URI_QUERY = const(15)
@@ -42,14 +43,7 @@ class CoapPacket:
 
     def toString(self):  # noqa: N802
         """As text."""
-        return "type: %d, code: %d, id: %d, token: %s, options: %s, payload: %s" % (
-            self.type,
-            self.code,
-            self.messageid,
-            self.token,
-            self.options,
-            self.payload,
-        )
+        return str(self.__dict__)
 
 
 class _Request(Exchange):
@@ -59,29 +53,41 @@ class _Request(Exchange):
         self._steps = steps
 
     def take(self, message, peer, now):
+        self._coap.layer.stop(self)  # whatever the callback does
         self._coap.go_on(self._steps, message, peer)
-        return True
 
 
-class _Callbacks(Resources):
-    # A request goes to the callback of its path, which answers it by sendResponse(), at once or later.
+class _Resource:
+    # A path: its callback gets all requests, and answers them by sendResponse(), at once or later.
 
-    def __init__(self, coap, layer):
-        super().__init__(layer)
+    etag = stream = None
+    attributes = {}
+
+    def __init__(self, coap, callback):
         self._coap = coap
-        self.open = []
+        self._callback = callback
+        self.handlers = {method: self._handle for method in range(1, 8)}
 
-    def _handled(self, request):
-        callback = self.paths.get(request.path)
-        if not callback:
-            raise Error("4.04")
-        request.resource = _RESOURCE
-        self.open = self.open[1 - _OPEN :] + [request]
-        self._coap.called(callback, CoapPacket(request.message), *readable(request.peer))
+    def _handle(self, request):
+        coap = self._coap
+        coap.open.append(request)
+        if len(coap.open) > _OPEN:
+            oldest = coap.open.pop(0)
+            if oldest in request.server.later:
+                request.server.later.remove(oldest)
+        packet = CoapPacket(request.message)
+        packet.payload = request.payload
+        coap.called(self._callback, packet, *readable(request.peer))
         return LATER
 
 
-_RESOURCE = Resource()
+def _sender(type, method):
+    # What sends a payload, and returns the bytes sent, 0 where that failed
+
+    def send(self, ip, port, url, payload=b"", query_option=None, content_format=None, token=None):
+        return self.send(ip, port, url, type, method, token, payload, content_format, query_option)
+
+    return send
 
 
 class Coap:
@@ -96,6 +102,7 @@ class Coap:
         self.port = port
         self._endpoint = None
         self._paths = {}
+        self.open = []  # requests that can be answered, the oldest first
         self._heard = False
 
     def start(self, port=None):
@@ -109,7 +116,8 @@ class Coap:
 
     def _begin(self, endpoint):
         self._endpoint = endpoint
-        self._server = _Callbacks(self, endpoint.layer)
+        self.layer = endpoint.layer
+        self._server = Resources(self.layer)
         self._server.flush = endpoint.tick
         self._server.paths = self._paths
 
@@ -121,7 +129,7 @@ class Coap:
 
     def addIncomingRequestCallback(self, requestUrl, callback):  # noqa: N802, N803
         """Has callback(packet, ip, port) called for each request with a path."""
-        self._paths[requestUrl.strip("/")] = callback
+        self._paths[requestUrl.strip("/")] = _Resource(self, callback)
 
     def go_on(self, steps, reply, peer):
         """Sends the next message of a request, or hands over its response."""
@@ -133,7 +141,7 @@ class Coap:
             return None
         except OSError:  # a body that came in pieces which do not fit
             return None
-        self._endpoint.layer.start(exchange)
+        self.layer.start(exchange)
         return exchange
 
     def called(self, callback, *args):
@@ -144,7 +152,7 @@ class Coap:
 
     def send(self, ip, port, url, type, method, token, payload, content_format, query_option):
         """Sends a request; returns the bytes of its first message, 0 where that failed."""
-        if not self._endpoint or len(self._endpoint.layer.exchanges) >= _UNDER_WAY:
+        if not self._endpoint or len(self.layer.exchanges) >= _UNDER_WAY:
             return 0
         options = {}
         if content_format is not None and content_format >= 0:
@@ -165,40 +173,25 @@ class Coap:
 
     def get(self, ip, port, url, token=None):
         """GET; returns the bytes sent, 0 where that failed."""
-        return self.send(ip, port, url, COAP_TYPE.COAP_CON, 1, token, None, None, None)
+        return self.send(ip, port, url, _CON, 1, token, None, None, None)
 
     def getNonConf(self, ip, port, url, token=None):  # noqa: N802
         """GET without confirmation."""
-        return self.send(ip, port, url, COAP_TYPE.COAP_NONCON, 1, token, None, None, None)
+        return self.send(ip, port, url, _NON, 1, token, None, None, None)
 
-    def post(self, ip, port, url, payload=b"", query_option=None, content_format=None, token=None):
-        """POST, as get()."""
-        return self.send(ip, port, url, COAP_TYPE.COAP_CON, 2, token, payload, content_format, query_option)
-
-    def postNonConf(self, ip, port, url, payload=b"", query_option=None, content_format=None, token=None):  # noqa: N802
-        """POST without confirmation."""
-        return self.send(
-            ip, port, url, COAP_TYPE.COAP_NONCON, 2, token, payload, content_format, query_option
-        )
-
-    def put(self, ip, port, url, payload=b"", query_option=None, content_format=None, token=None):
-        """PUT, as get()."""
-        return self.send(ip, port, url, COAP_TYPE.COAP_CON, 3, token, payload, content_format, query_option)
-
-    def putNonConf(self, ip, port, url, payload=b"", query_option=None, content_format=None, token=None):  # noqa: N802
-        """PUT without confirmation."""
-        return self.send(
-            ip, port, url, COAP_TYPE.COAP_NONCON, 3, token, payload, content_format, query_option
-        )
+    post = _sender(_CON, 2)
+    postNonConf = _sender(_NON, 2)  # noqa: N815
+    put = _sender(_CON, 3)
+    putNonConf = _sender(_NON, 3)  # noqa: N815
 
     def sendResponse(self, ip, port, messageid, payload, method, contentFormat, token):  # noqa: N802, N803
         """Answers a request that a callback got; 0 where it is not open any more."""
-        for asked in self._server.open:
+        for asked in self.open:
             if asked.message.id == messageid and readable(asked.peer) == (ip, port):
                 break
         else:
             return 0
-        self._server.open.remove(asked)
+        self.open.remove(asked)
         response = Response(payload)
         response.code = method
         if contentFormat is not None and contentFormat >= 0:

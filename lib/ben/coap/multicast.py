@@ -34,3 +34,14 @@ def poll_of(client, url, seconds, options):
     poll = Poll(message, peer_of(client.endpoint, host, port), **timing)
     client.endpoint.layer.start(poll)
     return poll
+
+
+def gather(client, url, seconds, options):
+    """What Client.gather() returns."""
+    poll = poll_of(client, url, seconds, options)
+    try:
+        while not poll.over:
+            client.endpoint.step()
+    finally:
+        client.endpoint.layer.stop(poll)
+    return poll.replies

@@ -44,17 +44,24 @@ class Observation(Exchange):
         self.due = self.end = now + 1000 * (_FRESH if age is None else age) + _GRACE + 20 * urandom(1)[0]
         return self.over
 
+    def begin(self, layer):
+        """Registers, unless that is under way; OSError where it was in vain."""
+        if self not in layer.exchanges:
+            self.renew()
+            layer.start(self)
+
     def renew(self):
         """Makes it ready to be started again, for nothing has come for long; OSError where that was in vain."""
-        if self._number is None:
-            raise OSError(self.error, "no response")
+        error = self._number is None and self.error
         self._number = self.due = self.error = None
         self.acknowledged = self.over = False
         self.wait, self.copies, self.end = self._first
+        if error:
+            raise OSError(error, "no response")
 
     def cancellation(self):
         """The request by which the server strikes it out."""
-        options = self.message.options
-        options.remove((_OBSERVE, b""))
-        self.message.add(_OBSERVE, 1)
+        message = self.message
+        message.options = [option for option in message.options if option[0] != _OBSERVE]
+        message.add(_OBSERVE, 1)
         return Exchange(self.message, self.peer)

@@ -1,20 +1,23 @@
 """Observing a resource, blocking."""
 
+from .message import const
 from .net import ticks_diff, ticks_ms
 from .observation import Observation
 from .request import peer_of, request, whole
+
+_WAITING = const(4)  # datagrams that are looked at first
 
 
 class Observe:
     """Iterates over the notifications of a resource, the first of which is its state; OSError as from request()."""
 
     def __init__(self, client, url, limit=65536, **options):
-        message, host, port, timing = request(1, url, **options)
+        message, host, port, self._timing = request(1, url, **options)
         self._client = client
         self._endpoint = client.endpoint
         self._limit = limit
-        self._observation = Observation(message, peer_of(self._endpoint, host, port), **timing)
-        self._endpoint.layer.start(self._observation)
+        self._observation = Observation(message, peer_of(self._endpoint, host, port), **self._timing)
+        self._observation.begin(self._endpoint.layer)
 
     def __iter__(self):
         return self
@@ -28,19 +31,31 @@ class Observe:
     def next(self, seconds=None):
         """The next notification, or None: after so many seconds, or where the last one has been."""
         observation = self._observation
+        endpoint = self._endpoint
         began = ticks_ms()
         left = None
-        while not observation.news:
-            if seconds is not None:
-                left = int(seconds * 1000) - ticks_diff(ticks_ms(), began)
-            if observation.error:
-                observation.renew()
-                self._endpoint.layer.start(observation)
-            if observation.over or left is not None and left < 0:
-                return None
-            self._endpoint.step(left)
-        steps = whole(observation.message, observation.news.pop(0), None, self._limit)
-        return self._client.run(steps, observation.peer)
+        try:
+            for _ in range(_WAITING):  # in the socket, older than the answer to being asked anew
+                came = endpoint.socket.recv(0)
+                if came:
+                    endpoint.receive(*came)
+            while True:
+                while observation.news:
+                    steps = whole(observation.message, observation.news.pop(0), None, self._limit)
+                    try:
+                        return self._client.run(steps, observation.peer, **self._timing)
+                    except OSError:
+                        if not observation.news:  # or it has changed meanwhile
+                            raise
+                if seconds is not None:
+                    left = int(seconds * 1000) - ticks_diff(ticks_ms(), began)
+                if observation.over and not observation.error or left is not None and left < 0:
+                    return None
+                observation.begin(endpoint.layer)
+                endpoint.step(left)
+        except BaseException:
+            endpoint.layer.stop(observation)  # until it is called again, if it is
+            raise
 
     def cancel(self):
         """Has the server end it; returns what it replied."""

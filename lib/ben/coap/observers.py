@@ -57,7 +57,9 @@ class Observers:
     def asked(self, request, reply):
         """A GET with Observe has been answered: its peer is entered, or struck out."""
         message = request.message
-        if request.deliver or len(message.get(_OBSERVE)) > _LONGEST:  # a notification's own; nothing that it may be
+        if (
+            request.deliver or len(message.get(_OBSERVE)) > _LONGEST
+        ):  # a notification's own; nothing that it may be
             return
         token = message.token
         for observer in self._all:
@@ -69,6 +71,8 @@ class Observers:
                 self.drop(self._all[0])
             self._all.append(Observer(request))
             reply.add(_OBSERVE, self._next())
+            if getattr(request, "stale", False):
+                self._tell(self._all[-1])
 
     def _next(self):
         self._number = self._number + 1 & _NUMBERS
@@ -76,6 +80,9 @@ class Observers:
 
     def notify(self, path):
         """Tells the observers of a resource what its handler says now; how many there are."""
+        for request in self._server.later:
+            if request.path == path:  # it may have read what was there before
+                request.stale = True
         found = [observer for observer in self._all if observer.path == path]
         for observer in found:
             if observer.busy:
@@ -117,8 +124,9 @@ class Observers:
             layer.send(reply, observer.peer)
         else:
             reply.type = _CON
-            observer.busy = Notification(self, observer, reply)
-            layer.start(observer.busy)
+            sent = Notification(self, observer, reply)
+            layer.start(sent)
+            observer.busy = sent  # not where there was no memory to send it
 
     def heard(self, observer):
         """An observer has acknowledged; what it has missed meanwhile follows."""

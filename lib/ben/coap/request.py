@@ -21,18 +21,19 @@ _NAMES = const(8)  # addresses kept
 _IDS = const(60000)  # message ids, of which a peer may remember each for 247 s: another port has new ones
 
 _peers = {}  # (family, address) by (host, port)
-_last = [None, None, None]  # URL, its options, (host, port): mostly the same is asked again
+_last = ()  # URL, its options, (host, port): mostly the same is asked again
 
 
 def request(code, url, non=False, **options):
     """(Message, host, port, what an Exchange is to know) of a request; ValueError for what cannot be one."""
+    global _last
     message = Message(code, b"", _NON if non else _CON, 0, urandom(_TOKEN))
-    if _last[0] != url:
-        _last[2] = put_url(message, url)
-        _last[1] = message.options
-        _last[0] = url
-    message.options = list(_last[1])
-    host, port = _last[2]
+    last = _last  # looked at once, and put there whole: there may be other threads
+    if not last or last[0] != url:
+        place = put_url(message, url)
+        _last = last = url, message.options, place
+    message.options = list(last[1])
+    host, port = last[2]
     timing = {}
     if options:
         from .options import put_options

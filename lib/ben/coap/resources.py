@@ -146,15 +146,14 @@ class Resources:
 
     def fail(self, request, error):
         """A handler has raised an Error, or has failed."""
-        if not isinstance(error, Error):
-            if self.failed:
-                self.failed(request, error)
-            error = Error(_FAILED, type(error).__name__)
-        self.finish(request, error)
+        known = isinstance(error, Error)
+        self.finish(request, error if known else Error(_FAILED, type(error).__name__))
+        if self.failed and not known:
+            self.failed(request, error)
 
     def finish(self, request, result):
         """Sends what a handler came to, once."""
-        if request.finished:
+        if request.finished or result is LATER:  # of a coroutine
             return
         if request in self.later:  # and no new list, for which there may be no memory
             self.later.remove(request)

@@ -1,6 +1,7 @@
 """An endpoint with a task of its own, for asyncio."""
 
-from typing import Protocol
+from asyncio import Task
+from typing import Any, Protocol
 
 from ..cpython import ready as ready
 from ..cpython import running as running
@@ -17,6 +18,9 @@ class Endpoint(_Blocking):
 
     short: int
     """How many times in a row a server that runs on it had no memory for the next datagram."""
+
+    tasks: list[Task[Any]]
+    """Of a server's handlers; of the loop that runs."""
 
     def enter(self) -> None:
         """Makes it ready for the loop that runs. What an earlier loop left under way never ends."""

@@ -13,6 +13,8 @@ from typing_extensions import TypeAlias
 
 from .custom import _User
 from .exchange import Exchange
+from .handling import Request
+from .layer import Layer
 from .macros import COAP_CONTENT_FORMAT as COAP_CONTENT_FORMAT
 from .macros import COAP_METHOD as COAP_METHOD
 from .macros import COAP_RESPONSE_CODE as COAP_RESPONSE_CODE
@@ -81,6 +83,12 @@ class Coap:
 
     port: int
     """The port, for start()."""
+
+    layer: Layer
+    """The message layer, from start() on."""
+
+    open: list[Request]
+    """Requests that sendResponse() can still answer, the oldest first."""
 
     def __init__(self, port: int = 5683) -> None:
         """port: the UDP port to listen at; 0 for any. Nothing is opened yet."""

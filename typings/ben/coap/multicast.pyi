@@ -26,3 +26,8 @@ class Poll(Exchange):
 
 def poll_of(client: client.Client | aio.Client, url: str, seconds: float, options: dict[str, Any]) -> Poll:
     """A Poll that has begun; arguments and errors as of `Client.gather`."""
+
+def gather(
+    client: client.Client, url: str, seconds: float, options: dict[str, Any]
+) -> list[tuple[Message, _Peer]]:
+    """What `Client.gather` returns."""

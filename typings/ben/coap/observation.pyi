@@ -3,6 +3,7 @@
 from typing import Any
 
 from .exchange import Exchange
+from .layer import Layer
 from .message import Message, _Peer
 
 class Observation(Exchange):
@@ -26,10 +27,13 @@ class Observation(Exchange):
         Source: RFC 7641, 3.3.1 and 3.4.
         """
 
+    def begin(self, layer: Layer) -> None:
+        """Registers, unless that is under way. As of `renew`."""
+
     def renew(self) -> None:
         """Makes it ready to be started again, for nothing has come for long.
 
-        OSError where not even the first answer has come, or not again.
+        OSError where not even the first answer has come, or not again; the next call is a new try.
         """
 
     def cancellation(self) -> Exchange:
