@@ -54,6 +54,20 @@ def test_observe_follows_a_temperature_and_goes_on(start, tmp_path):
         follows.until("4.04")  # the last that it hears of this one
 
 
+def test_observe_waits_where_there_is_nothing_to_observe(start, tmp_path):
+    asked = []
+    server = coap.Server(0, "127.0.0.1")
+    server.add("temperature", get=asked.append)
+    equip(tmp_path, server.endpoint.socket.socket.getsockname()[1])
+    follows = start(put("coap_observe.py", tmp_path, PAUSE=3600))
+    while not asked:
+        server.poll(20)
+    follows.until("2.05")
+    server.poll(500)
+    assert len(asked) == 1
+    server.close()
+
+
 def test_upload_sends_a_file_that_the_board_cannot_hold(start, tmp_path):
     text = b"0123456789\n" * 5000
     (tmp_path / "log.txt").write_bytes(text)

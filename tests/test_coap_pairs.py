@@ -431,6 +431,26 @@ def test_a_coroutine_may_answer_later():
     asyncio.run(main())
 
 
+NOBODY = """
+from ben.coap import Custom, Server
+class Modem:
+    def __init__(self):
+        self.came = [(b"\\x40\\0\\0\\1", ("no.such.host.invalid", 1)), (b"\\x40\\0\\0\\2", ("127.0.0.1", 9))]
+    def sendto(self, datagram, peer):
+        print(bytes(datagram))
+    def recvfrom(self, size):
+        if self.came:
+            return self.came.pop(0)
+        raise OSError(11)
+Server(socket=Custom(Modem())).poll(100)
+"""
+
+
+def test_a_modem_that_heard_of_nobody(micropython_board):
+    """What comes from an address that cannot be resolved is lost, and the next is answered."""
+    assert micropython_board.run(NOBODY) == "b'p\\x00\\x00\\x02'\n"
+
+
 # --- clients ---
 
 

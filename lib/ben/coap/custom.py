@@ -28,21 +28,18 @@ class Custom(Socket):
 
     def recv(self, ms):
         """(datagram, peer) within ms milliseconds, for ever with -1, or None."""
-        if self.poll:
-            came = super().recv(ms)
-        else:
-            try:
-                came = self.socket.recvfrom(LIMIT + 1)
-            except OSError:
-                came = None
-        if not came or not isinstance(came, tuple) or came[0] == b"":
-            sleep_ms(_PAUSE if ms < 0 else min(ms, _PAUSE))
-            return None
-        datagram, peer = came
-        # It may speak of (host, port) where sockets of this port have bytes.
-        if isinstance(peer, tuple) and not isinstance(resolve("127.0.0.1", 0)[1], tuple):
-            peer = resolve(*peer[:2])[1]
-        return datagram, peer
+        try:
+            came = super().recv(ms) if self.poll else self.socket.recvfrom(LIMIT + 1)
+            if isinstance(came, tuple) and came[0] != b"":
+                datagram, peer = came
+                # It may speak of (host, port) where sockets of this port have bytes.
+                if isinstance(peer, tuple) and not isinstance(resolve("127.0.0.1", 0)[1], tuple):
+                    peer = resolve(*peer[:2])[1]
+                return datagram, peer
+        except OSError:  # nothing has come, or from nobody
+            pass
+        sleep_ms(_PAUSE if ms < 0 else min(ms, _PAUSE))
+        return None
 
     def close(self):
         """Leaves it to its owner."""

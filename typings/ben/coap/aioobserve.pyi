@@ -21,11 +21,11 @@ class Observe:
     async def next(self) -> Message | None:
         """The next notification, or None where the last one has been.
 
-        It waits for as long as it takes: asyncio.wait_for() bounds that, and nothing is lost by it but what was
-        fetched of a body of many blocks. At most 4 notifications are kept until they are fetched; older ones give way.
+        It waits for as long as it takes: asyncio.wait_for() bounds that, and nothing is lost by it: the
+        next call fetches a body of many blocks anew. At most 4 notifications are kept until they are fetched; older ones give way.
 
         Raises OSError(ETIMEDOUT) where the server did not answer the first request, or does not answer any more;
-        ECONNRESET, EIO, ENOMEM as `request()`.
+        ECONNRESET, EIO, ENOMEM as `request()`. It is then not registered any more; the next call begins anew.
         """
 
     async def cancel(self) -> _Response:

@@ -60,7 +60,7 @@ class Exchange:
         """message: type 0, CON, goes in copies until it is acknowledged; 1, NON, goes once.
 
         ack_timeout: seconds before the first copy, times 1 to ack_random_factor at random. max_retransmit: the copies.
-        timeout: seconds for all of it, also while it waits for another with its peer; 247 without, or 10 for a NON.
+        timeout: seconds for this message and its response, also while it waits for another with its peer; 247 without, or 10 for a NON.
         """
 
     def copy(self, now: int) -> bool:

@@ -21,11 +21,11 @@ class Observe:
     def next(self, seconds: float | None = None) -> Message | None:
         """The next notification, or None: after so many seconds, or where the last one has been.
 
-        seconds: None waits for as long as it takes. Notifications come in only while a call of this client's waits; at
+        seconds: None waits for as long as it takes; blocks of a long one are fetched beyond it. Notifications come in only while a call of this client's waits; at
         most 4 are kept until they are fetched, older ones give way.
 
         Raises OSError(ETIMEDOUT) where the server did not answer the first request, or does not answer any more;
-        ECONNRESET, EIO, ENOMEM as `request()`.
+        ECONNRESET, EIO, ENOMEM as `request()`. It is then not registered any more; the next call begins anew.
         """
 
     def cancel(self) -> _Response:
