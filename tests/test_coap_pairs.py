@@ -5,7 +5,7 @@ from errno import EIO, ETIMEDOUT
 
 import pytest
 
-from ben.coap import LATER, Client, Error, Response, Server, aio, discovery
+from ben.coap import LATER, Client, Error, Response, Server, aio, bodies, discovery
 from ben.coap.exchange import Exchange
 from ben.coap.layer import Layer
 from ben.coap.message import Message, decode
@@ -158,6 +158,30 @@ def test_two_uploads_of_a_client_do_not_disturb_each_other():
         server.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("limit, status", ((1500, "4.13"), (4096, "5.00")))
+def test_a_body_for_which_there_is_no_room_is_let_go(monkeypatch, limit, status):
+    """At once: the memory that it has is needed."""
+
+    class Short(bytearray):
+        def __iadd__(self, data):
+            if len(self) > 1500:
+                raise MemoryError
+            return super().__iadd__(data)
+
+    monkeypatch.setattr(bodies, "bytearray", Short, raising=False)
+    pair = Pair(limit=limit)
+    pair.add("up", put=lambda _: b"")
+    message = make_request(3, pair.url("up"))[0]
+    replies = []
+    for number in range(3):
+        block = Message(3, bytes(1024), 0, 0, bytes((number,)))
+        block.options = [*message.options, (BLOCK1, bytes((number << 4 | 8 | 6,)))]
+        replies.append(asked(pair, pair.client, block).status)
+    assert status in replies
+    assert pair.server.resources.bodies._coming == []
+    pair.server.close()
 
 
 def test_later_blocks_of_an_answer_have_no_observe_and_no_block1(pair):

@@ -73,23 +73,23 @@ class Bodies:
         body = _find(self._coming, request)
         if not number:
             self.begin(request)
-            body = _keep(self._coming, Body(request, None if request.resource.stream else bytearray()))
-        if not body or body.at != number * size:
+            body = Body(request, None if request.resource.stream else bytearray())
+        elif not body or body.at != number * size:
             raise Error("4.08")
-        if not more:
-            self._coming.remove(body)
+        else:
+            self._coming.remove(body)  # until it has this one, for which there may be no room
         if body.held is None:
             request.offset = body.at
             request.more = bool(more)
         elif max(body.at + len(data), request.message.uint(_SIZE1) or 0) > self._server.limit:
-            if more:
-                self._coming.remove(body)
             raise Error("4.13", "%d bytes at most" % self._server.limit)
         else:
             body.held += data
             if not more:
                 request.payload = bytes(body.held)
         body.at += len(data)
+        if more:
+            _keep(self._coming, body)
         return body.held is None or not more
 
     def cut(self, request, reply):
@@ -136,7 +136,6 @@ def _keep(bodies, body):
     if len(bodies) == _MOST:
         bodies.pop(0)
     bodies.append(body)
-    return body
 
 
 def _key(request):
