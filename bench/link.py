@@ -131,7 +131,7 @@ class Link(bench.Bench):
     def flash(self):
         """what is on the board's flash"""
         yield "compiled", "bytes"
-        yield from re.findall(r"^(\S.*?) +(\d+) bytes$", self.released, re.MULTILINE)
+        yield from re.findall(r"^(\S.*?) +(\d+) bytes$", self.sizes(), re.MULTILINE)
 
     # What they are made with
 

@@ -33,6 +33,11 @@ def test_the_tables_of_the_link():
     assert all(float(rows[name]) > 0 for name in ("8", "200", "all of ben-udp.json")), rows
 
 
+def test_one_table_alone():
+    rows = rows_of("link", 1, "flash")
+    assert 0 < int(rows["all of ben-udp.json"]) < int(rows["all of package.json"])
+
+
 def test_the_tables_of_the_hub():
     rows = rows_of("hub", 4)
     assert all(float(rows[name]) > 0 for name in ("directly", "8", "blocking, .py")), rows

@@ -4,6 +4,7 @@ Where there are two processors, servers have the first for themselves, as a boar
 """
 
 import argparse
+import functools
 import os
 import subprocess
 import sys
@@ -73,10 +74,17 @@ class Bench:
 
     def release(self):
         """The folder of the compiled package."""
+        return self._released[0]
+
+    def sizes(self):
+        """What tools/release.py says of it: a line with a number of bytes for each file, and for all."""
+        return self._released[1]
+
+    @functools.cached_property
+    def _released(self):
         folder = os.path.join(self.folder, "release")
         command = [sys.executable, os.path.join(ROOT, "tools", "release.py"), folder]
-        self.released = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        return folder
+        return folder, subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def serve(self, script, *arguments):
         """The port of a server in a process of its own."""
