@@ -259,3 +259,15 @@ def test_a_callback_that_fails_ends_its_request(coap_server):
         with pytest.raises(KeyError):
             program.poll(5000)
     program.stop()
+
+
+def test_a_program_that_starts_again_has_no_open_requests():
+    asked = []
+    program, client, url = served_by_micro({"never": lambda *got: asked.append(got)})
+    with pytest.raises(OSError):
+        client.get(url + "never", ack_timeout=0.01, max_retransmit=1, timeout=0.03)
+    program.stop()
+    program.start()
+    packet, ip, port = asked[0]
+    assert program.sendResponse(ip, port, packet.messageid, "late", 0x45, -1, packet.token) == 0
+    program.stop()

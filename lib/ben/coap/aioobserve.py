@@ -30,7 +30,17 @@ class Observe:
         try:
             while True:
                 while observation.news:
-                    reply = await self._whole(observation.news[0])
+                    news = observation.news[0]
+                    steps = whole(observation.message, news, None, self._limit)
+                    reply = None
+                    try:
+                        reply = await self._client.run(steps, observation.peer, **self._timing)
+                    except OSError:
+                        if observation.news[-1] is news:  # or it has changed meanwhile
+                            observation.news.clear()
+                            raise
+                    if news in observation.news:  # not before: it may be cancelled
+                        observation.news.remove(news)
                     if reply:
                         return reply
                 if observation.over and not observation.error:
@@ -42,21 +52,6 @@ class Observe:
             endpoint.layer.stop(observation)  # until it is called again, if it is
             raise
 
-    async def _whole(self, news):
-        # A notification with all its blocks; None where it has changed meanwhile.
-        observation = self._observation
-        steps = whole(observation.message, news, None, self._limit)
-        reply = None
-        try:
-            reply = await self._client.run(steps, observation.peer, **self._timing)
-        except OSError:
-            if observation.news[-1] is news:
-                observation.news.clear()
-                raise
-        if news in observation.news:
-            observation.news.remove(news)
-        return reply
-
     async def cancel(self):
         """Has the server end it; returns what it replied."""
         self.forget()
@@ -67,6 +62,7 @@ class Observe:
         observation = self._observation
         endpoint = self._client.endpoint
         observation.over = True
+        observation.error = None
         if observation in endpoint.layer.exchanges:
             endpoint.layer.stop(observation)
             endpoint.wake()  # who waits for the next one

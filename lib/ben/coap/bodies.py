@@ -8,6 +8,8 @@ from .message import const
 from .response import Response
 
 _GET = const(1)
+_FETCH = const(5)
+_CONTENT = const(0x45)
 _ETAG = const(4)
 _OBSERVE = const(6)
 _BLOCK2 = const(23)
@@ -52,7 +54,8 @@ class Bodies:
         if not number:
             return None
         body = _find(self._going, request)
-        if not body and request.method != _GET:  # which runs again for a body that is not kept any more
+        # GET runs again for a body that is not kept any more, and FETCH where its question comes with each block.
+        if not body and request.method != _GET and not (request.method == _FETCH and request.payload):
             raise Error("4.08")
         return body and body.held
 
@@ -123,8 +126,15 @@ class Bodies:
             reply.add(_BLOCK2, pack(at, more, szx))
 
     def _keep(self, request, reply, body):
-        # For the blocks that follow; the ETag of one that is read anew is asked for anew.
-        leave = _ETAG if request.resource.etag and not hasattr(body, "decode") else 0
+        # For the blocks that follow; the resource's ETag of one that is read anew is asked for anew.
+        tag = request.resource.etag
+        anew = (
+            tag
+            and reply.code == _CONTENT
+            and not hasattr(body, "decode")
+            and reply.get(_ETAG) == tag(request)
+        )
+        leave = _ETAG if anew else 0
         options = [option for option in reply.options if option[0] not in (_OBSERVE, _BLOCK1, leave)]
         held = Response(body, reply.status, options=options)
         if request.message.get(_SIZE2) is not None and hasattr(body, "decode"):

@@ -13,6 +13,7 @@ _CONDITIONS = const((1, 4, 5, 17))  # If-Match, ETag, If-None-Match, Accept
 _LONGEST = {1: 8, 5: 0, 17: 2, 23: 3, 27: 3}  # bytes of what has to be understood (RFC 7252, 5.10, RFC 7959)
 _OFTEN = const((1,))  # of these, the others may be there once
 _SAFE = const((1, 5))  # GET, FETCH
+_TEXT_MAX = const(1024)  # bytes of an error's text, which has no blocks
 _REPLIES = const(2048)  # bytes of all replies that are kept
 _ID = const(0)  # in what handling keeps of a request
 _REPLY = const(3)
@@ -30,7 +31,8 @@ def check(request):
 def before(server, request):
     """What a request comes to without its handler, or None; Error."""
     message = request.message
-    if _is_conditional(message) and not _goes_on(message):
+    # It is judged with the first part of a body, and not by what that has made of the resource.
+    if _is_conditional(message) and (message.uint(_BLOCK1) or message.uint(_BLOCK2) or 0) < 16:
         from .conditions import check_conditions
 
         check_conditions(request)
@@ -55,7 +57,7 @@ def after(server, request, reply):
         if server.bodies or _is_block(message) or not hasattr(body, "decode") or len(body) > server.size:
             _bodies(server).cut(request, reply)
     else:
-        reply.payload = reply.payload[: server.size]  # an error's text has no blocks
+        reply.payload = reply.payload[:_TEXT_MAX]
     quiet = message.uint(_NO_RESPONSE)  # a bit for each class (RFC 7967)
     if quiet and quiet >> (reply.code >> 5) - 1 & 1 and reply.code != _CONTINUE:
         return None
@@ -67,11 +69,6 @@ def _is_conditional(message):
         if number in _CONDITIONS:
             return True
     return False
-
-
-def _goes_on(message):
-    # Whether it has a part of a body behind the first, which is judged.
-    return (message.uint(_BLOCK1) or message.uint(_BLOCK2) or 0) > 15
 
 
 def _is_block(message):

@@ -102,7 +102,6 @@ class Coap:
         self.port = port
         self._endpoint = None
         self._paths = {}
-        self.open = []  # requests that can be answered, the oldest first
         self._heard = False
 
     def start(self, port=None):
@@ -116,6 +115,7 @@ class Coap:
 
     def _begin(self, endpoint):
         self._endpoint = endpoint
+        self.open = []  # requests that can be answered, the oldest first
         self.layer = endpoint.layer
         self._server = Resources(self.layer)
         self._server.flush = endpoint.tick

@@ -37,15 +37,16 @@ class Observe:
         try:
             for _ in range(_WAITING):  # in the socket, older than the answer to being asked anew
                 came = endpoint.socket.recv(0)
-                if came:
-                    endpoint.receive(*came)
+                if not came:
+                    break
+                endpoint.receive(*came)
             while True:
                 while observation.news:
                     steps = whole(observation.message, observation.news.pop(0), None, self._limit)
                     try:
                         return self._client.run(steps, observation.peer, **self._timing)
                     except OSError:
-                        if not observation.news:  # or it has changed meanwhile
+                        if not observation.news or seconds is not None:  # or it has changed meanwhile
                             raise
                 if seconds is not None:
                     left = int(seconds * 1000) - ticks_diff(ticks_ms(), began)
@@ -65,4 +66,5 @@ class Observe:
     def forget(self):
         """Ends it here: the server learns it from the answer to its next notification."""
         self._observation.over = True
+        self._observation.error = None
         self._endpoint.layer.stop(self._observation)

@@ -40,7 +40,7 @@ class CoapPacket:
     """The token, 0 to 8 bytes."""
 
     payload: bytes
-    """The payload: of a response all of it, of a request what came in its message."""
+    """All of the payload, also where it came in blocks."""
 
     options: list[tuple[int, bytes]]
     """(number, value), in the order of their numbers."""
@@ -105,7 +105,8 @@ class Coap:
     def addIncomingRequestCallback(self, requestUrl: str, callback: _Callback) -> None:
         """Has callback(packet, ip, port) called for each request with a path, with any method.
 
-        It answers by sendResponse(), at once or later; 4 requests at most are open. Other paths are answered 4.04.
+        It answers by sendResponse(), at once or later; 4 requests at most are open. Other paths are answered 4.04, but for
+        /.well-known/core, which lists them.
         """
 
     def go_on(
