@@ -1,6 +1,7 @@
 """A client and a server of ben's in one process, and what happens between two of their messages."""
 
 import asyncio
+import contextlib
 from errno import EIO, ETIMEDOUT
 
 import pytest
@@ -49,6 +50,18 @@ class Pair:
     def observers(self):
         observers = self.server.resources.observers
         return len(observers._all) if observers else 0
+
+
+@contextlib.asynccontextmanager
+async def serving(**of):
+    """A server of asyncio's with one resource, x, in the loop that runs; and the URL of that."""
+    server = aio.Server(0, "127.0.0.1")
+    server.add("x", **of)
+    running = asyncio.create_task(server.run())
+    await asyncio.sleep(0)
+    yield server, f"coap://127.0.0.1:{server.endpoint.socket.socket.getsockname()[1]}/x"
+    running.cancel()
+    server.close()
 
 
 @pytest.fixture
@@ -157,22 +170,15 @@ def test_a_condition_is_judged_once(pair, condition, stream):
 def test_two_uploads_of_a_client_do_not_disturb_each_other():
     """They have Request-Tags (RFC 9175, 3)."""
     came = []
+    bodies = [letter * 3000 for letter in (b"a", b"b")]
 
     async def main():
-        server = aio.Server(0, "127.0.0.1")
-        server.add("up", post=lambda request: came.append(bytes(request.payload)))
-        running = asyncio.create_task(server.run())
-        await asyncio.sleep(0)
-        client = aio.Client()
-        address = f"coap://127.0.0.1:{server.endpoint.socket.socket.getsockname()[1]}/up"
-        bodies = [letter * 3000 for letter in (b"a", b"b")]
-        replies = await asyncio.gather(*[client.post(address, body) for body in bodies])
-        assert [reply.status for reply in replies] == 2 * ["2.04"]
-        assert sorted(came) == bodies
-        running.cancel()
-        server.close()
+        async with serving(post=lambda request: came.append(bytes(request.payload))) as (_, url):
+            client = aio.Client()
+            return await asyncio.gather(*[client.post(url, body) for body in bodies])
 
-    asyncio.run(main())
+    assert [reply.status for reply in asyncio.run(main())] == 2 * ["2.04"]
+    assert sorted(came) == bodies
 
 
 @pytest.mark.parametrize("limit, status", ((1500, "4.13"), (4096, "5.00")))
@@ -333,22 +339,17 @@ def test_cancel_again(pair):
 
 
 def test_next_with_await_that_is_broken_off_loses_nothing():
+    now = [b"0"]
+
     async def main():
-        now = [b"0"]
-        server = aio.Server(0, "127.0.0.1", limit=20000)
-        server.add("long", get=lambda _: now[0] * 20000, obs=True)
-        running = asyncio.create_task(server.run())
-        await asyncio.sleep(0)
-        address = f"coap://127.0.0.1:{server.endpoint.socket.socket.getsockname()[1]}/long"
-        states = aio.Client().observe(address, size=64)
-        assert (await states.next()).payload == 20000 * b"0"
-        now[0] = b"1"
-        server.notify("long")
-        with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(states.next(), 0.01)
-        assert (await asyncio.wait_for(states.next(), PATIENCE)).payload == 20000 * b"1"
-        running.cancel()
-        server.close()
+        async with serving(get=lambda _: now[0] * 20000, obs=True) as (server, url):
+            states = aio.Client().observe(url, size=64)
+            assert (await states.next()).payload == 20000 * b"0"
+            now[0] = b"1"
+            server.notify("x")
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(states.next(), 0.01)
+            assert (await asyncio.wait_for(states.next(), PATIENCE)).payload == 20000 * b"1"
 
     asyncio.run(main())
 
@@ -356,7 +357,6 @@ def test_next_with_await_that_is_broken_off_loses_nothing():
 def test_news_while_the_handler_of_a_registration_takes_its_time():
     async def main():
         state, reading, told = [b"old"], asyncio.Event(), asyncio.Event()
-        server = aio.Server(0, "127.0.0.1")
 
         async def get(request):
             now = state[0]
@@ -364,21 +364,15 @@ def test_news_while_the_handler_of_a_registration_takes_its_time():
             await told.wait()
             return now
 
-        server.add("x", get=get, obs=True)
-        running = asyncio.create_task(server.run())
-        await asyncio.sleep(0)
-        address = f"coap://127.0.0.1:{server.endpoint.socket.socket.getsockname()[1]}/x"
-        states = aio.Client().observe(address)
-        first = asyncio.create_task(states.next())
-        await reading.wait()
-        await asyncio.sleep(0)
-        state[0] = b"new"
-        server.notify("x")
-        told.set()
-        assert (await first).payload == b"old"
-        assert (await asyncio.wait_for(states.next(), PATIENCE)).payload == b"new"
-        running.cancel()
-        server.close()
+        async with serving(get=get, obs=True) as (server, url):
+            states = aio.Client().observe(url)
+            first = asyncio.create_task(states.next())
+            await reading.wait()
+            state[0] = b"new"
+            server.notify("x")
+            told.set()
+            assert (await first).payload == b"old"
+            assert (await asyncio.wait_for(states.next(), PATIENCE)).payload == b"new"
 
     asyncio.run(main())
 
@@ -475,26 +469,20 @@ def test_who_is_told_of_failures_may_fail(pair):
 
 
 def test_a_coroutine_may_answer_later():
+    asked = []
+
+    async def get(request):
+        asked.append(request)
+        return LATER
+
     async def main():
-        asked = []
-        server = aio.Server(0, "127.0.0.1")
-
-        async def get(request):
-            asked.append(request)
-            return LATER
-
-        server.add("x", get=get)
-        running = asyncio.create_task(server.run())
-        await asyncio.sleep(0)
-        address = f"coap://127.0.0.1:{server.endpoint.socket.socket.getsockname()[1]}/x"
-        reply = asyncio.create_task(aio.Client().get(address))
-        while not asked:
+        async with serving(get=get) as (server, url):
+            reply = asyncio.create_task(aio.Client().get(url))
+            while not asked:
+                await asyncio.sleep(0.01)
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.01)
-        server.answer(asked[0], "now")
-        assert (await asyncio.wait_for(reply, PATIENCE)).payload == b"now"
-        running.cancel()
-        server.close()
+            server.answer(asked[0], "now")
+            assert (await asyncio.wait_for(reply, PATIENCE)).payload == b"now"
 
     asyncio.run(main())
 
@@ -587,14 +575,9 @@ def test_an_acknowledged_response_is_known_by_its_token_too():
 
 def test_two_pings_at_once():
     async def main():
-        server = aio.Server(0, "127.0.0.1")
-        running = asyncio.create_task(server.run())
-        await asyncio.sleep(0)
-        client = aio.Client()
-        address = f"coap://127.0.0.1:{server.endpoint.socket.socket.getsockname()[1]}"
-        assert await asyncio.gather(client.ping(address), client.ping(address)) == [True, True]
-        running.cancel()
-        server.close()
+        async with serving() as (_, url):
+            client = aio.Client()
+            assert await asyncio.gather(client.ping(url), client.ping(url)) == [True, True]
 
     asyncio.run(main())
 

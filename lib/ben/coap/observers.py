@@ -57,7 +57,7 @@ class Observers:
     def asked(self, request, reply):
         """A GET with Observe has been answered: its peer is entered, or struck out."""
         message = request.message
-        if request.deliver or len(message.get(_OBSERVE)) > _LONGEST:  # it is a notification's own
+        if request.deliver or len(message.get(_OBSERVE)) > _LONGEST:  # a notification's own, or no Observe
             return
         token = message.token
         for observer in self._all:
